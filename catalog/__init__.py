@@ -1,0 +1,1 @@
+"""Metadata of clearcube: products, items, search and the catalogue; no arrays."""

@@ -1,0 +1,1 @@
+"""Where the catalogue is kept: one file a store, one contract for all."""

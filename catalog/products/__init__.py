@@ -1,0 +1,1 @@
+"""Readers: a product on disk -> what it says of itself; text only, never pixels."""

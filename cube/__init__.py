@@ -1,0 +1,1 @@
+"""Arrays of clearcube: grids, loading, masks, syntheses and the Zarr store; no server, no scheduler."""

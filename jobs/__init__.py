@@ -1,0 +1,1 @@
+"""Work of clearcube: jobs, the runner and the command line."""

@@ -1,0 +1,1 @@
+"""The job runner: plan, submit, ledger, publication."""

@@ -1,0 +1,1 @@
+"""A simulated season of products whose truth is known."""
