@@ -1,0 +1,530 @@
+"""The Zarr cube of a tile: create, stage a date, commit it, open, read a block.
+
+A cube is one Zarr v3 store whose root metadata holds the consolidated metadata of all groups *and*
+the list of dates: replacing that one file is the commit (see DESIGN.md). Slots of the time axis are
+only ever added; a reprocessed date takes a new slot and its old one is marked not valid.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+from odc.geo.xr import xr_coords
+
+from cube.errors import StoreError
+from cube.grid import Extent
+from cube.variables import Variable
+
+FORMAT = 1
+"""Version of the layout of our attributes; a store of a newer one is refused."""
+
+COORDINATE_CHUNK = 4096
+"""Dates in one chunk of ``time`` and ``valid``: decades of one tile in one file."""
+
+MAX_CHUNK = 256
+"""Side of a chunk in pixels of the coarsest group; 512 at 10 m. Equals a block."""
+
+SHARD_CHUNKS = 11
+"""Chunks along a side of a shard: a full tile is two by two shards."""
+
+BLOSC = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}
+"""Blosc zstd 3 with byte shuffle: the best ratio at full reading speed of those tried on int16."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a cube is made as: fixed for the life of a generation."""
+
+    tile: str
+    level: str
+    extent: Extent
+    groups: dict[str, int]
+    """Group name -> resolution in metres, finest first."""
+    variables: tuple[Variable, ...]
+    generation: int = 1
+    sharded: bool = True
+
+    def shape(self, group: str) -> tuple[int, int]:
+        """Rows and columns of a group."""
+        return self.extent.shape(self.groups[group])
+
+    def factor(self, group: str) -> int:
+        """How many times finer a group is than the coarsest."""
+        return max(self.groups.values()) // self.groups[group]
+
+    def chunk(self, group: str) -> int:
+        """Side of a chunk in pixels: a block, or the whole of a cube smaller than one."""
+        coarsest = max(self.groups, key=lambda name: self.groups[name])
+        side = max(self.shape(coarsest))
+        return min(MAX_CHUNK, -(-side // 16) * 16) * self.factor(group)
+
+    def shard(self, group: str) -> int:
+        """Side of a shard in pixels, a whole number of chunks."""
+        chunk = self.chunk(group)
+        if not self.sharded:
+            return chunk
+        chunks = -(-max(self.shape(group)) // chunk)
+        return min(SHARD_CHUNKS, chunks) * chunk
+
+    def variable(self, group: str, name: str) -> Variable | None:
+        """The variable of a name in a group, if there is one."""
+        return next((v for v in self.variables if v.group == group and v.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class DateEntry:
+    """One slot of the time axis: an acquisition, what it was made from and what it holds."""
+
+    time: int
+    """Milliseconds since 1970-01-01, UTC."""
+    key: str
+    """Fingerprint of the inputs and parameters of the slot."""
+    items: tuple[dict[str, Any], ...]
+    """Sources in the order of merging: id, collection, version."""
+    variables: tuple[str, ...]
+    """Variables written; others of the slot are fill values because the sources lack them."""
+    slot: int = -1
+    valid: bool = True
+    clipped: int = 0
+    """Pixels whose reflectance exceeded what int16 holds."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def datetime(self) -> np.datetime64:
+        """Acquisition time, UTC."""
+        return np.datetime64(self.time, "ms")
+
+
+class Cube:
+    """A committed state of a store: what its root metadata said when it was opened."""
+
+    def __init__(self, path: Path, root: dict[str, Any]) -> None:
+        self.path = path
+        self._root = root
+        self._group: zarr.Group | None = None
+        about = root["attributes"]["clearcube"]
+        self.spec = _spec_from_json(about["spec"])
+        self.dates = tuple(_entry_from_json(entry) for entry in about["dates"])
+
+    @property
+    def valid_dates(self) -> tuple[DateEntry, ...]:
+        """Dates in force, in order of time."""
+        return tuple(sorted((d for d in self.dates if d.valid), key=lambda d: (d.time, d.slot)))
+
+    def read(
+        self, group: str, variable: str, slots: Sequence[int], window: tuple[slice, slice]
+    ) -> Array:
+        """Slots and a window in pixels of the group -> ``(time, y, x)`` as stored, in slot order."""
+        if self._group is None:
+            self._group = zarr.open_group(str(self.path), mode="r", use_consolidated=True)
+        array = self._group[f"{group}/{variable}"]
+        if not isinstance(array, zarr.Array):
+            raise StoreError(f"{self.path}: {group}/{variable} is no array")
+        rows, columns = window
+        shape = (len(slots), rows.stop - rows.start, columns.stop - columns.start)
+        out = np.empty(shape, array.dtype)
+        for index, slot in enumerate(slots):
+            out[index] = array[slot, rows, columns]
+        return out
+
+
+def open_store(path: Path | str) -> Cube:
+    """Path of a store -> its committed state; ``StoreError`` where there is none or it is newer."""
+    path = Path(path)
+    try:
+        root = json.loads((path / "zarr.json").read_text())
+        found = root["attributes"]["clearcube"]["format"]
+    except FileNotFoundError:
+        raise StoreError(f"no cube at {path}") from None
+    except (ValueError, KeyError, OSError) as error:
+        raise StoreError(f"{path} is not a cube of clearcube: {error}") from None
+    if found > FORMAT:
+        raise StoreError(
+            f"{path} was written by a newer clearcube (format {found}); upgrade to read it"
+        )
+    return Cube(path, root)
+
+
+def open_cube(path: Path | str, group: str | None = None, *, masked: bool = False) -> xr.Dataset:
+    """Path of a store -> lazy ``Dataset[time, y, x]`` of its valid dates in order of time.
+
+    Parameters
+    ----------
+    path : where the store is.
+    group : ``r10m`` or ``r20m``; default the finest.
+    masked : reflectances as floats with NaN instead of the stored integers (int16, scale 0.0001,
+        fill value -10000).
+
+    Raises ``StoreError`` where there is no cube.
+    """
+    cube = open_store(path)
+    name = group or next(iter(cube.spec.groups))
+    if name not in cube.spec.groups:
+        raise StoreError(f"{path} has no group {name!r}; it has {' '.join(cube.spec.groups)}")
+    dataset: xr.Dataset = xr.open_zarr(
+        str(path),
+        group=name,
+        consolidated=True,
+        chunks={},
+        decode_coords="all",
+        mask_and_scale=masked,
+    )
+    # The date list of the state we opened decides, not the coordinate of a commit just after.
+    slots = [entry.slot for entry in cube.valid_dates]
+    return dataset.isel(time=slots).drop_vars("valid")
+
+
+def create_cube(path: Path | str, spec: Spec) -> Cube:
+    """Make an empty cube, visible all at once; ``StoreError`` where one is already there."""
+    path = Path(path)
+    if path.exists():
+        raise StoreError(f"there is already a cube at {path}")
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    about = {"format": FORMAT, "commits": 0, "spec": _spec_to_json(spec), "dates": []}
+    root = zarr.create_group(
+        str(fresh), zarr_format=3, attributes={"clearcube": about, **_spatial(spec)}
+    )
+    for group in spec.groups:
+        _create_group(fresh, root, spec, group)
+    _consolidate(fresh)
+    fresh.rename(path)
+    _sync_directory(path.parent)
+    return open_store(path)
+
+
+class StagedDate:
+    """Pixels of one date on their way into a cube: private to a worker until committed."""
+
+    def __init__(self, path: Path | str, spec: Spec, key: str) -> None:
+        self._spec = spec
+        self.directory = staging_directory(path, key)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def write(self, variable: Variable, y0: int, x0: int, pixels: Array) -> None:
+        """``(y, x)`` pixels of whole shards, their upper left corner at ``y0``, ``x0``."""
+        name = f"{variable.group}/{variable.name}"
+        if name not in self._arrays:
+            target = self.directory / variable.group / variable.name
+            self._arrays[name] = _create_array(str(target), self._spec, variable, dates=1)
+        height, width = pixels.shape
+        self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
+
+    def close(self) -> None:
+        """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
+        for file in self.directory.rglob("*"):
+            _sync(file)
+
+
+def staging_directory(path: Path | str, key: str) -> Path:
+    """Where the pixels of a date wait for their commit."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.stage") / key
+
+
+def commit_date(path: Path | str, entry: DateEntry, replaces: Collection[int] = ()) -> DateEntry:
+    """Add a staged date to a cube; the slots that it replaces are no longer valid.
+
+    The slot is the next of the time axis. Committing the same key twice changes nothing. Readers see
+    the state before or the state after, whenever the process ends.
+    """
+    path = Path(path)
+    with _locked(path):
+        cube = open_store(path)
+        for known in cube.dates:
+            if known.valid and known.key == entry.key:
+                shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
+                return known
+        slot = len(cube.dates)
+        _move_pixels(path, cube.spec, entry.key, slot)
+        new = replace(entry, slot=slot, valid=True)
+        dates = [replace(d, valid=d.valid and d.slot not in replaces) for d in cube.dates]
+        _commit_root(path, cube, [*dates, new])
+    shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
+    return new
+
+
+def retire_dates(path: Path | str, slots: Sequence[int]) -> None:
+    """Mark slots as no longer valid; their pixels stay until the cube is compacted."""
+    path = Path(path)
+    with _locked(path):
+        cube = open_store(path)
+        gone = set(slots)
+        dates = [replace(d, valid=d.valid and d.slot not in gone) for d in cube.dates]
+        if list(cube.dates) != dates:
+            _commit_root(path, cube, dates)
+
+
+def compact_cube(source: Path | str, target: Path | str) -> Cube:
+    """Copy a cube's valid dates, in order of time, into a new store: the next generation."""
+    source, target = Path(source), Path(target)
+    cube = open_store(source)
+    spec = _spec_from_json({**_spec_to_json(cube.spec), "generation": cube.spec.generation + 1})
+    create_cube(target, spec)
+    for entry in cube.valid_dates:
+        staged = staging_directory(target, entry.key)
+        shutil.rmtree(staged, ignore_errors=True)
+        for variable in spec.variables:
+            pixels = source / variable.group / variable.name / "c" / str(entry.slot)
+            if pixels.is_dir():
+                shutil.copytree(pixels, staged / variable.group / variable.name / "c" / "0")
+        commit_date(target, entry)
+    return open_store(target)
+
+
+# --- the making of groups and arrays -------------------------------------------------------------
+
+
+def _create_group(fresh: Path, root: zarr.Group, spec: Spec, group: str) -> None:
+    node = root.create_group(group, attributes=_group_attributes(spec, group))
+    for variable in spec.variables:
+        if variable.group == group:
+            _create_array(str(fresh / group / variable.name), spec, variable, dates=0)
+    geobox = spec.extent.geobox(spec.groups[group])
+    for name, coordinate in xr_coords(geobox, crs_coord_name="spatial_ref").items():
+        values = np.asarray(coordinate.values)
+        array = node.create_array(
+            str(name),
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=values.shape or (),
+            dimension_names=coordinate.dims,
+            attributes={k: _plain(v) for k, v in coordinate.attrs.items()},
+            compressors=None,
+        )
+        array[...] = values
+    for name, (dtype, attributes) in _COORDINATES.items():
+        node.create_array(
+            name,
+            shape=(0,),
+            dtype=dtype,
+            chunks=(COORDINATE_CHUNK,),
+            dimension_names=("time",),
+            attributes=attributes,
+            compressors=None,
+        )
+
+
+_COORDINATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "time": (
+        "int64",
+        {
+            "units": "milliseconds since 1970-01-01",
+            "calendar": "proleptic_gregorian",
+            "standard_name": "time",
+        },
+    ),
+    "valid": ("bool", {"long_name": "slot in force; others were replaced or withdrawn"}),
+}
+
+
+def _create_array(target: str, spec: Spec, variable: Variable, dates: int) -> "zarr.Array[Any]":
+    height, width = spec.shape(variable.group)
+    chunk, shard = spec.chunk(variable.group), spec.shard(variable.group)
+    codec: dict[str, Any] = {
+        "name": "blosc",
+        "configuration": {**BLOSC, "typesize": np.dtype(variable.dtype).itemsize},
+    }
+    return zarr.create_array(
+        target,
+        shape=(dates, height, width),
+        dtype=variable.dtype,
+        chunks=(1, chunk, chunk),
+        shards=(1, shard, shard) if shard > chunk else None,
+        fill_value=variable.fill_value,
+        compressors=[codec],
+        dimension_names=("time", "y", "x"),
+        attributes=_array_attributes(variable),
+        zarr_format=3,
+    )
+
+
+def _array_attributes(variable: Variable) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"long_name": variable.title, "grid_mapping": "spatial_ref"}
+    if variable.scale is not None:
+        # xarray reads _FillValue of a Zarr v3 array from the attributes and wants it encoded there.
+        attributes |= {"scale_factor": variable.scale, "add_offset": 0.0}
+        attributes["_FillValue"] = variable.fill_value
+    return attributes
+
+
+def _group_attributes(spec: Spec, group: str) -> dict[str, Any]:
+    return {"Conventions": "CF-1.11", "title": f"clearcube {spec.tile} {spec.level} {group}",
+            **_spatial(spec, group)}  # fmt: skip
+
+
+def _spatial(spec: Spec, group: str | None = None) -> dict[str, Any]:
+    extent = spec.extent
+    found: dict[str, Any] = {
+        "proj:code": f"EPSG:{extent.epsg}",
+        "spatial:bbox": [extent.left, extent.bottom, extent.right, extent.top],
+        "spatial:dimensions": ["y", "x"],
+    }
+    if group is not None:
+        resolution = spec.groups[group]
+        found["spatial:shape"] = list(spec.shape(group))
+        found["spatial:transform"] = [resolution, 0, extent.left, 0, -resolution, extent.top]
+    return found
+
+
+def _consolidate(store: Path) -> None:
+    # As zarr-python writes it; its own function warns on every call that the form is a draft.
+    nodes = {}
+    for file in sorted(store.glob("*/zarr.json")) + sorted(store.glob("*/*/zarr.json")):
+        nodes[file.parent.relative_to(store).as_posix()] = json.loads(file.read_text())
+    root = json.loads((store / "zarr.json").read_text())
+    root["consolidated_metadata"] = {
+        "kind": "inline",
+        "must_understand": False,
+        "metadata": nodes,
+    }
+    _write_json(store / "zarr.json", root)
+
+
+# --- the commit -----------------------------------------------------------------------------------
+
+
+def _move_pixels(path: Path, spec: Spec, key: str, slot: int) -> None:
+    staged = staging_directory(path, key)
+    for variable in spec.variables:
+        target = path / variable.group / variable.name / "c" / str(slot)
+        # What a commit that was cut short left here belongs to no date.
+        shutil.rmtree(target, ignore_errors=True)
+        source = staged / variable.group / variable.name / "c" / "0"
+        if source.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            source.replace(target)
+            _sync_directory(target.parent)
+
+
+def _commit_root(path: Path, cube: Cube, dates: Sequence[DateEntry]) -> None:
+    root = json.loads((path / "zarr.json").read_text())
+    about = root["attributes"]["clearcube"]
+    about["dates"] = [asdict(entry) for entry in dates]
+    about["commits"] += 1
+    # The coordinates have two places and take them in turn: a reader of the state before goes on
+    # reading the other one.
+    separator = "/."[about["commits"] % 2]
+    nodes = root["consolidated_metadata"]["metadata"]
+    for group in cube.spec.groups:
+        _write_coordinate(path / group / "time", separator, [d.time for d in dates], "<i8")
+        _write_coordinate(path / group / "valid", separator, [d.valid for d in dates], "|b1")
+        for name in ("time", "valid"):
+            encoding = nodes[f"{group}/{name}"]["chunk_key_encoding"]
+            encoding["configuration"] = {"separator": separator}
+            nodes[f"{group}/{name}"]["shape"] = [len(dates)]
+    for variable in cube.spec.variables:
+        nodes[f"{variable.group}/{variable.name}"]["shape"][0] = len(dates)
+    _write_json(path / "zarr.json", root)
+    # Readers without consolidated metadata follow; the root alone is the commit.
+    for name, node in nodes.items():
+        if (node.get("dimension_names") or [None])[0] == "time":
+            _write_json(path / name / "zarr.json", node, durable=False)
+
+
+def _write_coordinate(folder: Path, separator: str, values: Sequence[Any], dtype: str) -> None:
+    for index in range(-(-len(values) // COORDINATE_CHUNK)):
+        chunk = np.zeros(COORDINATE_CHUNK, dtype)
+        part = values[index * COORDINATE_CHUNK : (index + 1) * COORDINATE_CHUNK]
+        chunk[: len(part)] = part
+        file = folder / f"c{separator}{index}"
+        file.parent.mkdir(exist_ok=True)
+        _write_bytes(file, chunk.tobytes())
+
+
+def _write_json(file: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+    _write_bytes(file, json.dumps(document, indent=1).encode(), durable=durable)
+
+
+def _write_bytes(file: Path, content: bytes, *, durable: bool = True) -> None:
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with fresh.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {file}: {error.strerror or error}") from error
+    if durable:
+        _sync_directory(file.parent)
+
+
+def _sync(file: Path) -> None:
+    if file.is_file():
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        stream = lock.open("w")
+    except OSError as error:
+        raise StoreError(f"cannot write {lock}: {error.strerror or error}") from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+# --- attributes as JSON ---------------------------------------------------------------------------
+
+
+def _spec_to_json(spec: Spec) -> dict[str, Any]:
+    return asdict(spec)
+
+
+def _spec_from_json(document: Mapping[str, Any]) -> Spec:
+    return Spec(
+        tile=document["tile"],
+        level=document["level"],
+        extent=Extent(**document["extent"]),
+        groups=dict(document["groups"]),
+        variables=tuple(Variable(**variable) for variable in document["variables"]),
+        generation=document["generation"],
+        sharded=document["sharded"],
+    )
+
+
+def _entry_from_json(document: Mapping[str, Any]) -> DateEntry:
+    return DateEntry(
+        **{
+            **document,
+            "items": tuple(document["items"]),
+            "variables": tuple(document["variables"]),
+            "notes": tuple(document["notes"]),
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
