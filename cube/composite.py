@@ -1,0 +1,107 @@
+"""What a synthesis method is given, what it fills, and how it is declared."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from cube.bands import REFLECTANCE_NODATA
+from cube.periods import Period
+
+EPOCH = date(1970, 1, 1)
+"""Day 0 of every date in arrays."""
+
+DATE_NODATA = -10000
+"""Nodata of the ``date`` layer (int16), the value Theia's monthly products use."""
+
+STATUS_NODATA = 0
+STATUS_CLOUD = 1
+"""Seen, but only through or under cloud, cloud shadow or thin cloud."""
+STATUS_SNOW = 2
+STATUS_WATER = 3
+STATUS_LAND = 4
+
+_TILE_BYTES = 1 << 19
+"""Scratch of one row tile: half of a common 1 MiB second-level cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """The dates of one window over one block: arrays ``(time, y, x)``, C order, read only."""
+
+    bands: Mapping[str, NDArray[np.int16]]
+    """dn by band name; nodata -10000."""
+    classes: NDArray[np.uint8]
+    """Decoded mask, codes of ``cube.classes``."""
+    days: NDArray[np.int32]
+    """``(time,)`` UTC days since 1970-01-01, ascending."""
+    cloud_weight: NDArray[np.float32] | None
+    """Weight by distance to clouds in [0, 1]; given to methods that declare ``weights_cloud``."""
+    blue: NDArray[np.int16]
+    """dn of the blue band on this grid; nodata -10000."""
+
+    def row_tiles(self) -> Iterator[tuple[int, int]]:
+        """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
+        dates, height, width = self.classes.shape
+        rows = max(1, _TILE_BYTES // max(1, 4 * dates * width))
+        for first in range(0, height, rows):
+            yield first, min(first + rows, height)
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """The layers of one synthesis over one block: arrays ``(y, x)``."""
+
+    bands: dict[str, NDArray[np.int16]]
+    """dn by band name; nodata -10000."""
+    weight: NDArray[np.float32]
+    """Sum of the weights of what was averaged; the method says of what."""
+    date: NDArray[np.int16]
+    """Mean or chosen date, days since 1970-01-01; nodata -10000."""
+    status: NDArray[np.uint8]
+    """0 nodata, 1 cloud or shadow, 2 snow, 3 water, 4 land."""
+    clear_count: NDArray[np.uint8]
+    """Dates on which the ground was seen (clear, snow or water), at most 255."""
+    total_count: NDArray[np.uint8]
+    """Dates with an observation (a class, and data in any band), at most 255."""
+
+    @classmethod
+    def empty(cls, names: tuple[str, ...], shape: tuple[int, int]) -> "Composite":
+        """A composite of ``shape`` that holds nodata everywhere."""
+        return cls(
+            bands={name: np.full(shape, REFLECTANCE_NODATA, np.int16) for name in names},
+            weight=np.zeros(shape, np.float32),
+            date=np.full(shape, DATE_NODATA, np.int16),
+            status=np.zeros(shape, np.uint8),
+            clear_count=np.zeros(shape, np.uint8),
+            total_count=np.zeros(shape, np.uint8),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to make a synthesis: its declaration and its kernel call."""
+
+    name: str
+    """As in ``--method`` and in ids; no ``_``."""
+    version: str
+    """Raised whenever a change alters numbers."""
+    title: str
+    """One line for lists and item titles."""
+    params: type[BaseModel]
+    """Parameters: each field with description, unit and source."""
+    window: Callable[[Period, Any], tuple[date, date]]
+    """``(period, params)`` -> first and last day of the dates used, both included."""
+    weights_cloud: bool
+    """Whether ``cloud_weight`` is needed."""
+    composite: Callable[[Observations, Period, Any, Composite], None]
+    """``(observations, period, params, out)``: fills ``out``, which holds nodata at the start."""
+
+
+def day_number(day: date) -> int:
+    """UTC date -> days since 1970-01-01."""
+    return (day - EPOCH).days

@@ -1,0 +1,323 @@
+"""Kernels of syntheses: one row tile of a C-ordered ``(time, y, x)`` cube at a time.
+
+Time is the outer loop and x the inner one, so every read runs along memory, and what one row
+needs of all dates stays in cache. ``row0`` is the tile's first row in the cube; arrays called
+``(time, rows, x)`` and all ``(rows, x)`` outputs hold the tile only. A pixel's arithmetic never
+depends on its neighbours or on the tile: any split of a cube gives the same bits.
+
+Round half to even everywhere. Counts stop at 255.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cube.classes import CLEAR, CLOUD, SNOW, THIN_CLOUD, WATER
+
+NODATA = np.int16(-10000)
+"""Nodata of reflectances and dates (``cube.bands.REFLECTANCE_NODATA``)."""
+
+# Codes of the status layer (``cube.composite``).
+STATUS_CLOUD = 1
+STATUS_SNOW = 2
+STATUS_WATER = 3
+STATUS_LAND = 4
+
+_NO_BLUE = 32768
+"""Above every int16: a cloudy date without blue is taken only where no other has one."""
+
+_LANES = 128
+"""Pixels sorted side by side: 128 int16 of 40 dates fill a third of a 32 KiB first-level cache."""
+
+_PAD = np.int16(32767)
+"""Sorts behind every value, beside the equal ones."""
+
+
+@njit(cache=True, nogil=True)
+def mark_data(band: NDArray[np.int16], row0: int, observed: NDArray[np.bool_]) -> None:
+    """(time, y, x) int16 dn -> (time, rows, x) bool ``observed``, set True where it has data."""
+    dates, rows, width = observed.shape
+    for t in range(dates):
+        for y in range(rows):
+            for x in range(width):
+                observed[t, y, x] |= band[t, row0 + y, x] != NODATA
+
+
+@njit(cache=True, nogil=True)
+def wasp_select(
+    classes: NDArray[np.uint8],
+    observed: NDArray[np.bool_],
+    blue: NDArray[np.int16],
+    days: NDArray[np.int32],
+    row0: int,
+    weights: NDArray[np.float32],
+    choice: NDArray[np.int16],
+    weight: NDArray[np.float32],
+    date: NDArray[np.int16],
+    status: NDArray[np.uint8],
+    clear: NDArray[np.uint8],
+    total: NDArray[np.uint8],
+) -> None:
+    """(time, y, x) uint8 classes and (time, rows, x) float32 weights -> what each pixel shows.
+
+    Parameters
+    ----------
+    classes, blue
+        ``(time, y, x)`` uint8 codes and int16 dn of the cube.
+    observed
+        ``(time, rows, x)`` bool: some band has data.
+    days
+        ``(time,)`` int32, ascending.
+    weights
+        ``(time, rows, x)`` float32, changed in place: kept on clear land, 0 elsewhere; where all
+        weights of a pixel's clear land are 0 they become 1 (plain mean). NaN and negative count 0.
+    choice
+        ``(rows, x)`` int16 out: index of the date to show instead of a mean, -1 for none.
+    weight, date, status, clear, total
+        ``(rows, x)`` out: float32, int16, uint8, uint8, uint8.
+    """
+    dates, rows, width = observed.shape
+    first = days[0] if dates else 0
+    lands = np.empty(width, np.int32)
+    seen = np.empty(width, np.int32)
+    all_seen = np.empty(width, np.int32)
+    ground = np.empty(width, np.int32)
+    cloudy = np.empty(width, np.int32)
+    least = np.empty(width, np.int32)
+    total_weight = np.empty(width, np.float64)
+    total_day = np.empty(width, np.float64)
+    for y in range(rows):
+        lands[:] = 0
+        seen[:] = 0
+        all_seen[:] = 0
+        ground[:] = -1
+        cloudy[:] = -1
+        least[:] = _NO_BLUE + 1
+        total_weight[:] = 0
+        total_day[:] = 0
+        for t in range(dates):
+            day = np.float64(days[t] - first)
+            for x in range(width):
+                code = np.int32(classes[t, row0 + y, x]) if observed[t, y, x] else np.int32(0)
+                is_land = code == CLEAR
+                is_ground = (code == SNOW) | (code == WATER)
+                is_cloudy = (code >= CLOUD) & (code <= THIN_CLOUD)
+                w = weights[t, y, x]
+                w = w if is_land & (w > 0) else np.float32(0)
+                weights[t, y, x] = w
+                total_weight[x] += w
+                total_day[x] += w * day
+                lands[x] += is_land
+                seen[x] += is_land | is_ground
+                all_seen[x] += is_land | is_ground | is_cloudy
+                ground[x] = t if is_ground else ground[x]
+                dn = np.int32(blue[t, row0 + y, x])
+                dn = dn if dn != NODATA else np.int32(_NO_BLUE)
+                better = is_cloudy & (dn < least[x])
+                least[x] = dn if better else least[x]
+                cloudy[x] = t if better else cloudy[x]
+        for x in range(width):
+            clear[y, x] = min(seen[x], 255)
+            total[y, x] = min(all_seen[x], 255)
+            weight[y, x] = total_weight[x]
+            choice[y, x] = -1
+            if lands[x] > 0:
+                status[y, x] = STATUS_LAND
+                if total_weight[x] > 0:
+                    date[y, x] = first + np.rint(total_day[x] / total_weight[x])
+                    continue
+                day_sum = 0
+                for t in range(dates):
+                    if observed[t, y, x] and classes[t, row0 + y, x] == CLEAR:
+                        weights[t, y, x] = 1
+                        day_sum += days[t] - first
+                date[y, x] = first + np.rint(day_sum / lands[x])
+            elif ground[x] >= 0:
+                t = ground[x]
+                choice[y, x] = t
+                date[y, x] = days[t]
+                snow = classes[t, row0 + y, x] == SNOW
+                status[y, x] = STATUS_SNOW if snow else STATUS_WATER
+            elif cloudy[x] >= 0:
+                choice[y, x] = cloudy[x]
+                date[y, x] = days[cloudy[x]]
+                status[y, x] = STATUS_CLOUD
+            else:
+                date[y, x] = NODATA
+                status[y, x] = 0
+
+
+@njit(cache=True, nogil=True)
+def weighted_mean(
+    band: NDArray[np.int16], weights: NDArray[np.float32], row0: int, out: NDArray[np.int16]
+) -> None:
+    """(time, y, x) int16 dn, (time, rows, x) float32 weights >= 0 -> (rows, x) int16 mean.
+
+    Nodata is left out band by band; ``out`` is nodata where the weights that remain sum to 0.
+    """
+    dates, rows, width = weights.shape
+    total = np.empty(width, np.float64)
+    total_weight = np.empty(width, np.float64)
+    for y in range(rows):
+        total[:] = 0
+        total_weight[:] = 0
+        for t in range(dates):
+            for x in range(width):
+                dn = band[t, row0 + y, x]
+                w = weights[t, y, x] if dn != NODATA else np.float32(0)
+                total[x] += np.float64(w) * np.float64(dn)
+                total_weight[x] += w
+        for x in range(width):
+            if total_weight[x] > 0:
+                out[y, x] = np.rint(total[x] / total_weight[x])
+            else:
+                out[y, x] = NODATA
+
+
+@njit(cache=True, nogil=True)
+def take_dates(
+    band: NDArray[np.int16], choice: NDArray[np.int16], row0: int, out: NDArray[np.int16]
+) -> None:
+    """(time, y, x) int16 dn, (rows, x) int16 date index -> (rows, x) dn; kept where it is < 0."""
+    rows, width = choice.shape
+    for y in range(rows):
+        for x in range(width):
+            if choice[y, x] >= 0:
+                out[y, x] = band[choice[y, x], row0 + y, x]
+
+
+@njit(cache=True, nogil=True)
+def median_select(
+    classes: NDArray[np.uint8],
+    observed: NDArray[np.bool_],
+    days: NDArray[np.int32],
+    row0: int,
+    usable: NDArray[np.bool_],
+    weight: NDArray[np.float32],
+    date: NDArray[np.int16],
+    status: NDArray[np.uint8],
+    clear: NDArray[np.uint8],
+    total: NDArray[np.uint8],
+) -> None:
+    """(time, y, x) uint8 classes -> (time, rows, x) bool usable dates and the layers.
+
+    Usable: clear and water; snow only where there is neither. ``status`` is water where more than
+    half of the usable dates are water. ``weight`` is the number of usable dates, ``date`` their
+    mean; arrays as in ``wasp_select``, ``usable`` is out.
+    """
+    dates, rows, width = observed.shape
+    first = days[0] if dates else 0
+    lands = np.empty(width, np.int32)
+    waters = np.empty(width, np.int32)
+    snows = np.empty(width, np.int32)
+    all_seen = np.empty(width, np.int32)
+    day_sum = np.empty(width, np.int32)
+    for y in range(rows):
+        lands[:] = 0
+        waters[:] = 0
+        snows[:] = 0
+        all_seen[:] = 0
+        day_sum[:] = 0
+        for t in range(dates):
+            day = np.int32(days[t] - first)
+            for x in range(width):
+                code = np.int32(classes[t, row0 + y, x]) if observed[t, y, x] else np.int32(0)
+                is_used = (code == CLEAR) | (code == WATER)
+                usable[t, y, x] = is_used
+                lands[x] += code == CLEAR
+                waters[x] += code == WATER
+                snows[x] += code == SNOW
+                all_seen[x] += (code >= CLEAR) & (code <= WATER)
+                day_sum[x] += day if is_used else np.int32(0)
+        for x in range(width):
+            used = lands[x] + waters[x]
+            clear[y, x] = min(used + snows[x], 255)
+            total[y, x] = min(all_seen[x], 255)
+            if used > 0:
+                status[y, x] = STATUS_WATER if waters[x] > lands[x] else STATUS_LAND
+            elif snows[x] > 0:
+                status[y, x] = STATUS_SNOW
+                used = snows[x]
+                for t in range(dates):
+                    if observed[t, y, x] and classes[t, row0 + y, x] == SNOW:
+                        usable[t, y, x] = True
+                        day_sum[x] += days[t] - first
+            else:
+                status[y, x] = STATUS_CLOUD if all_seen[x] > 0 else 0
+            weight[y, x] = used
+            date[y, x] = first + np.rint(day_sum[x] / used) if used > 0 else NODATA
+
+
+@njit(cache=True, nogil=True)
+def median(
+    band: NDArray[np.int16], usable: NDArray[np.bool_], row0: int, out: NDArray[np.int16]
+) -> None:
+    """(time, y, x) int16 dn, (time, rows, x) bool usable -> (rows, x) int16 median.
+
+    Nodata is left out band by band; of an even number the mean of the two middle values. Many
+    pixels are sorted side by side by one network, which the compiler turns into vector minima and
+    maxima: no branch depends on the data.
+    """
+    dates, rows, width = usable.shape
+    columns = np.empty((dates, _LANES), np.int16)
+    counts = np.empty(_LANES, np.int32)
+    for y in range(rows):
+        for x0 in range(0, width, _LANES):
+            lanes = min(_LANES, width - x0)
+            counts[:] = 0
+            for t in range(dates):
+                for x in range(lanes):
+                    dn = band[t, row0 + y, x0 + x]
+                    ok = usable[t, y, x0 + x] & (dn != NODATA)
+                    columns[t, x] = dn if ok else _PAD
+                    counts[x] += ok
+            _sort_columns(columns)
+            for x in range(lanes):
+                n = counts[x]
+                if n == 0:
+                    out[y, x0 + x] = NODATA
+                else:
+                    low = np.int32(columns[(n - 1) // 2, x])
+                    high = np.int32(columns[n // 2, x])
+                    out[y, x0 + x] = _half(low + high)
+
+
+@njit(cache=True, nogil=True)
+def _sort_columns(columns: NDArray[np.int16]) -> None:
+    """(time, lanes) int16, each column sorted in place.
+
+    Batcher's merge exchange for any number of rows (Knuth, The Art of Computer Programming,
+    volume 3, section 5.2.2, algorithm M).
+    """
+    count = columns.shape[0]
+    top = 1
+    while 2 * top < count:
+        top *= 2
+    p = top
+    while p > 0:
+        q, r, d = top, 0, p
+        while True:
+            for i in range(count - d):
+                if i & p == r:
+                    _exchange(columns[i], columns[i + d])
+            if q == p:
+                break
+            d, q, r = q - p, q // 2, p
+        p //= 2
+
+
+@njit(cache=True, nogil=True)
+def _exchange(low: NDArray[np.int16], high: NDArray[np.int16]) -> None:
+    """Two rows of int16 -> the smaller values in the first, the larger in the second."""
+    for x in range(_LANES):
+        a = low[x]
+        b = high[x]
+        low[x] = min(a, b)
+        high[x] = max(a, b)
+
+
+@njit(cache=True, nogil=True)
+def _half(total: int) -> int:
+    """Sum of two int16 as int32 -> half of it, a half rounded to even."""
+    half = total >> 1
+    return half + (half & 1) if total & 1 else half
