@@ -1,1 +1,33 @@
-"""Where the catalogue is kept: one file a store, one contract for all."""
+"""The stores that a catalogue can live in, one file each."""
+
+from pathlib import Path
+
+from catalog.backends.base import CatalogBackend
+from catalog.backends.sqlite import SqliteCatalog
+from catalog.errors import BackendError
+
+__all__ = ["CatalogBackend", "open_catalog"]
+
+
+def open_catalog(url: str, *, create: bool = True) -> CatalogBackend:
+    """Open the catalogue that a URL names, e.g. ``sqlite:///workspace/catalog.db``.
+
+    Three slashes and a path from here, four and a path from the root. Without ``create`` a file
+    that is absent is a ``BackendError``.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return SqliteCatalog(Path(rest[1:]), create=create)
+    if scheme in ("postgresql", "postgres"):
+        raise BackendError(
+            f"catalogue {_shown(url)}: PostgreSQL needs the extra 'pgstac', which this version of "
+            "clearcube does not have; use sqlite:///PATH"
+        )
+    known = f"{scheme!r} is no kind of catalogue" if separator else "this is no URL"
+    raise BackendError(f"catalogue {_shown(url)}: {known}; use sqlite:///PATH")
+
+
+def _shown(url: str) -> str:
+    """A URL fit for a message: without the user and password that it may hold."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,437 @@
+"""A catalogue in one SQLite file: JSON documents, an R*Tree, nothing but the standard library.
+
+Any number of processes may read while one writes (write-ahead log); writers wait for each other.
+The file belongs on a local disk: the write-ahead log needs memory shared by all who have it open.
+"""
+
+import json
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from catalog.backends.base import Counts, Document, Page
+from catalog.backends.sqlite_query import DAY, next_token, order, ticks, where
+from catalog.errors import BackendError, CatalogError, ItemNotFoundError
+from catalog.footprint import Bbox, bbox_of, intersects
+from catalog.search import Query, tile_of, times_of
+
+SCHEMA_VERSION = 1
+"""Version of the tables below, kept in the file's ``user_version``."""
+
+APPLICATION_ID = 0x63_6C_63_62
+"""Tells a catalogue ("clcb") from other SQLite files; kept in the file's ``application_id``."""
+
+BUSY_SECONDS = 60.0
+"""How long one writer waits for another."""
+
+
+class SqliteCatalog:
+    """A :class:`~catalog.backends.base.CatalogBackend` kept in one SQLite file.
+
+    Safe to share between threads: each has its own connection.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        if not create and not path.is_file():
+            raise BackendError(f"catalogue {path}: no such file; ingest something first")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BackendError(f"catalogue {path}: {error.strerror or error}") from None
+        try:
+            with self._errors():
+                _prepare(self._connection(), path)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """What ``open_catalog`` opens it with."""
+        return f"sqlite:///{self._path}"
+
+    def upsert_collections(self, collections: Iterable[Document]) -> Counts:
+        """Create or replace collections; one that is there already as given is left alone."""
+        rows = [(str(document["id"]), _encoded(document)) for document in collections]
+        tally = _Tally()
+        with self._errors(), self._transaction() as db:
+            for name, text in rows:
+                old = db.execute("SELECT content FROM collections WHERE id = ?", (name,)).fetchone()
+                if tally.same(old, text):
+                    continue
+                db.execute(
+                    "INSERT INTO collections (id, content) VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET content = excluded.content",
+                    (name, text),
+                )
+        return tally.counts()
+
+    def collections(self) -> list[Document]:
+        """Every collection, in order of id."""
+        with self._errors():
+            rows = self._connection().execute("SELECT content FROM collections ORDER BY id")
+            return [json.loads(text) for (text,) in rows]
+
+    def collection(self, collection_id: str) -> Document:
+        """One collection; ``ItemNotFoundError`` where there is none."""
+        with self._errors():
+            row = (
+                self._connection()
+                .execute("SELECT content FROM collections WHERE id = ?", (collection_id,))
+                .fetchone()
+            )
+        if row is None:
+            raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
+        return _document(row[0])
+
+    def upsert_items(self, items: Iterable[Document]) -> Counts:
+        """Create or replace items, all or none of them."""
+        # Encoded before the lock is taken: `items` may come slowly, from a network.
+        rows = [_Row(item) for item in items]
+        tally = _Tally()
+        with self._errors(), self._transaction() as db:
+            known = {name for (name,) in db.execute("SELECT id FROM collections")}
+            for row in rows:
+                if row.collection not in known:
+                    raise BackendError(
+                        f"item {row.id!r}: no collection {row.collection!r} in {self._path}; "
+                        "upsert the collection before its items"
+                    )
+                _upsert(db, row, tally)
+        return tally.counts()
+
+    def item(self, collection_id: str, item_id: str) -> Document:
+        """One item; ``ItemNotFoundError`` where there is none."""
+        with self._errors():
+            row = (
+                self._connection()
+                .execute(
+                    "SELECT content FROM items WHERE collection = ? AND id = ?",
+                    (collection_id, item_id),
+                )
+                .fetchone()
+            )
+        if row is None:
+            raise ItemNotFoundError(f"no item {item_id!r} in {collection_id!r} of {self._path}")
+        return _document(row[0])
+
+    def find(self, item_id: str) -> list[Document]:
+        """The items of an id, in order of collection; empty where there is none."""
+        with self._errors():
+            rows = self._connection().execute(
+                "SELECT content FROM items WHERE id = ? ORDER BY collection", (item_id,)
+            )
+            return [json.loads(text) for (text,) in rows]
+
+    def delete_items(self, keys: Iterable[tuple[str, str]]) -> int:
+        """Delete items by (collection, id), all in one; how many were there."""
+        gone = 0
+        wanted = list(keys)
+        with self._errors(), self._transaction() as db:
+            for key in wanted:
+                gone += db.execute(
+                    "DELETE FROM items WHERE collection = ? AND id = ?", key
+                ).rowcount
+        return gone
+
+    def search(self, query: Query) -> Page:
+        """One page of the items that a query asks for, latest first."""
+        condition, values = where(query)
+        after, position = order(query)
+        page = (
+            f"SELECT content, t0, collection, id FROM items WHERE {condition} AND {after} "
+            "ORDER BY t0 DESC, collection, id LIMIT ?"
+        )
+        count = f"SELECT count(*) FROM items WHERE {condition}"
+        with self._errors():
+            db = self._connection()
+            rows = db.execute(page, [*values, *position, query.limit + 1]).fetchall()
+            more = len(rows) > query.limit
+            rows = rows[: query.limit]
+            matched = None
+            if query.token is None:
+                matched = db.execute(count, values).fetchone()[0] if more else len(rows)
+        return Page(
+            items=[json.loads(row[0]) for row in rows],
+            next_token=next_token(*rows[-1][1:]) if more else None,
+            matched=matched,
+        )
+
+    def close(self) -> None:
+        """Let go of the file, in every thread."""
+        with self._lock:
+            self._closed = True
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+            self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        """Connection of this thread; a process that was forked opens its own."""
+        held: tuple[int, sqlite3.Connection] | None = getattr(self._local, "held", None)
+        if held is not None and held[0] == os.getpid():
+            return held[1]
+        if self._closed:
+            raise BackendError(f"catalogue {self._path}: it is closed")
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        with self._lock:
+            self._open.append(connection)
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("touches", 5, _touches, deterministic=True)
+        self._local.held = (os.getpid(), connection)
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write: the lock is taken at the start, so that it never fails half-way for it."""
+        db = self._connection()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Anything that SQLite says, as one line that names the file."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BackendError(f"catalogue {self._path}: {_advised(error)}") from error
+
+
+class _Row:
+    """One item, ready to be written."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        self.id, self.collection = item.get("id"), item.get("collection")
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise CatalogError(f"item {self.id!r}: an id holds A-Z a-z 0-9 _ . - only")
+        if not isinstance(self.collection, str):
+            raise CatalogError(f"item {self.id!r} names no collection")
+        if not isinstance(item.get("properties"), dict):
+            raise CatalogError(f"item {self.id!r} has no properties")
+        first, last = times_of(item)
+        if last < first:
+            raise CatalogError(f"item {self.id!r} ends before it starts")
+        self.t0, self.t1 = ticks(first), ticks(last)
+        self.tile = tile_of(item)
+        self.box = _checked_box(self.id, bbox_of(item))
+        self.text = _encoded(item)
+
+
+class _Tally:
+    """Counts in the making."""
+
+    def __init__(self) -> None:
+        self.created = self.updated = self.unchanged = 0
+
+    def same(self, old: tuple[str] | None, text: str) -> bool:
+        """Count one document; whether it is there already as given."""
+        if old is None:
+            self.created += 1
+        elif old[0] == text or _bare(old[0]) == _bare(text):
+            self.unchanged += 1
+            return True
+        else:
+            self.updated += 1
+        return False
+
+    def counts(self) -> Counts:
+        return Counts(self.created, self.updated, self.unchanged)
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new file; refuse a file that is not ours or newer than this code."""
+    if _version(db, path) == SCHEMA_VERSION:
+        return
+    _use_write_ahead_log(db)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have made the tables while this one waited.
+        if _version(db, path) != SCHEMA_VERSION:
+            for statement in _SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Schema version of a file, 0 for an empty one; ``BackendError`` for one that is not ours."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    application = int(db.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    if version > SCHEMA_VERSION and application in (0, APPLICATION_ID):
+        raise BackendError(
+            f"catalogue {path}: it is of version {version}, this clearcube knows versions up to "
+            f"{SCHEMA_VERSION}; upgrade clearcube"
+        )
+    if tables and application != APPLICATION_ID:
+        raise BackendError(f"catalogue {path}: an SQLite file, but no catalogue of clearcube")
+    return version
+
+
+def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Switch the file's journal; SQLite does not wait here for others, so this does."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
+    found = db.execute(
+        "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
+    ).fetchone()
+    if tally.same(found and found[1:], row.text):
+        return
+    columns = (row.collection, row.id, row.t0, row.t1, row.tile)
+    if found is None:
+        rid = db.execute(
+            "INSERT INTO items (collection, id, t0, t1, tile, content) VALUES (?, ?, ?, ?, ?, ?)",
+            (*columns, row.text),
+        ).lastrowid
+    else:
+        rid = found[0]
+        db.execute(
+            "UPDATE items SET collection = ?, id = ?, t0 = ?, t1 = ?, tile = ?, content = ?"
+            " WHERE rid = ?",
+            (*columns, _keeping_created(found[1], row.text), rid),
+        )
+        db.execute("DELETE FROM items_box WHERE rid = ?", (rid,))
+    if row.box is not None:
+        west, south, east, north = row.box
+        db.execute(
+            "INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (rid, west, east, south, north, row.t0 / DAY, row.t1 / DAY),
+        )
+
+
+def _checked_box(item_id: str, box: Bbox | None) -> Bbox | None:
+    """Bbox as the R*Tree holds it: widened a hair, the whole round where it crosses 180 degrees."""
+    if box is None:
+        return None
+    west, south, east, north = box
+    if not (-360 <= west <= 360 and -360 <= east <= 360 and -90 <= south <= north <= 90):
+        raise CatalogError(f"item {item_id!r} has an impossible bbox {box}")
+    if west > east:
+        west, east = -180.0, 180.0
+    # The R*Tree rounds to 32 bits, outwards; the margin keeps the least of doubles inside too.
+    return west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN
+
+
+def _encoded(document: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise CatalogError(f"item {document.get('id')!r} is no JSON: {error}") from None
+
+
+def _document(text: str) -> Document:
+    document: Document = json.loads(text)
+    return document
+
+
+def _bare(text: str) -> Document:
+    """A document without the times at which it was written."""
+    document = _document(text)
+    properties = document.get("properties")
+    if isinstance(properties, dict):
+        for name in ("created", "updated"):
+            properties.pop(name, None)
+    return document
+
+
+def _keeping_created(old: str, new: str) -> str:
+    """The new document with the old one's time of creation, where it had one."""
+    created = _document(old)["properties"].get("created")
+    document = _document(new)
+    if created in (None, document["properties"].get("created")):
+        return new
+    document["properties"]["created"] = created
+    return _encoded(document)
+
+
+def _touches(content: str, west: float, south: float, east: float, north: float) -> bool:
+    """SQL function: whether an item's geometry meets a bbox, exactly."""
+    return intersects(json.loads(content), (west, south, east, north))
+
+
+def _advised(error: sqlite3.Error) -> str:
+    """What SQLite says, with what to do about it."""
+    said = " ".join(str(error).split())
+    for word, advice in _ADVICE.items():
+        if word in said:
+            return f"{said}; {advice}"
+    return said
+
+
+_ID = re.compile(r"[A-Za-z0-9_.-]+")
+_MARGIN = 1e-6
+_ADVICE = {
+    "not a database": "give the path of a catalogue, or of a file that does not exist yet",
+    "malformed": "the file is damaged: restore it, or ingest anew into another one",
+    "unable to open": "check that the folder exists and may be written",
+    "readonly": "check that file and folder may be written",
+    "full": "make room on its disk and run again",
+    "disk I/O": "check its disk",
+    "locked": "another process writes to it: wait for that and run again",
+}
+_SCHEMA = (
+    "CREATE TABLE collections (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE items (
+        rid INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL REFERENCES collections (id),
+        id TEXT NOT NULL,
+        t0 INTEGER NOT NULL,  -- first instant, microseconds since 1970
+        t1 INTEGER NOT NULL,  -- last instant, included
+        tile TEXT,
+        content TEXT NOT NULL,
+        UNIQUE (collection, id)
+    )""",
+    "CREATE INDEX items_order ON items (t0 DESC, collection, id)",
+    "CREATE INDEX items_tile ON items (tile, t0 DESC, collection, id)",
+    "CREATE INDEX items_id ON items (id)",
+    # Days since 1970; rounded outwards, so that exact tests on t0, t1 and geometry follow.
+    "CREATE VIRTUAL TABLE items_box USING rtree (rid, west, east, south, north, first, last)",
+    """CREATE TRIGGER items_gone AFTER DELETE ON items
+       BEGIN DELETE FROM items_box WHERE rid = old.rid; END""",
+)

@@ -1,0 +1,569 @@
+"""Text of simulated SAFE products: ``MTD_MSI*.xml``, ``MTD_TL.xml``, ``manifest.safe``, cloud GML.
+
+Element names, nesting and namespaces follow the Sentinel-2 product specification (S2-PDGS-TAS-DI-PSD,
+issue 14), which the products themselves name.
+"""
+
+from collections.abc import Iterable, Sequence
+from xml.etree.ElementTree import Element
+
+from catalog.product_text import (
+    GRID_STEP,
+    SPECTRAL_BANDS,
+    Delivery,
+    SpectralBand,
+    compact,
+    document,
+    file_stem,
+    granule_name,
+    iso,
+    node,
+    response,
+    safe_name,
+    sun_grid,
+    values_list,
+    view_grids,
+)
+
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_SCENE_CLASSES = (
+    "SC_NODATA",
+    "SC_SATURATED_DEFECTIVE",
+    "SC_DARK_FEATURE_SHADOW",
+    "SC_CLOUD_SHADOW",
+    "SC_VEGETATION",
+    "SC_NOT_VEGETATED",
+    "SC_WATER",
+    "SC_UNCLASSIFIED",
+    "SC_CLOUD_MEDIUM_PROBA",
+    "SC_CLOUD_HIGH_PROBA",
+    "SC_THIN_CIRRUS",
+    "SC_SNOW_ICE",
+)
+_L2A_PERCENTAGES = (
+    "NODATA_PIXEL_PERCENTAGE",
+    "SATURATED_DEFECTIVE_PIXEL_PERCENTAGE",
+    "DARK_FEATURES_PERCENTAGE",
+    "CLOUD_SHADOW_PERCENTAGE",
+    "VEGETATION_PERCENTAGE",
+    "NOT_VEGETATED_PERCENTAGE",
+    "WATER_PERCENTAGE",
+    "UNCLASSIFIED_PERCENTAGE",
+    "MEDIUM_PROBA_CLOUDS_PERCENTAGE",
+    "HIGH_PROBA_CLOUDS_PERCENTAGE",
+    "THIN_CIRRUS_PERCENTAGE",
+    "SNOW_ICE_PERCENTAGE",
+    "RADIATIVE_TRANSFER_ACCURACY",
+    "WATER_VAPOUR_RETRIEVAL_ACCURACY",
+    "AOT_RETRIEVAL_ACCURACY",
+)
+
+
+def datastrip_name(delivery: Delivery) -> str:
+    """Name of the folder below ``DATASTRIP``."""
+    return f"DS_{delivery.centre}_{compact(delivery.generated)}_S{compact(delivery.strip_sensed)}"
+
+
+def datastrip_id(delivery: Delivery, level: str) -> str:
+    """Identifier of the data strip; its ``S…`` time is the same in every reprocessing."""
+    return f"{delivery.platform}_OPER_MSI_{level}_{datastrip_name(delivery)}_N{delivery.baseline}"
+
+
+def granule_id(delivery: Delivery, level: str) -> str:
+    """Identifier of the granule."""
+    return (
+        f"{delivery.platform}_OPER_MSI_{level}_TL_{delivery.centre}_{compact(delivery.generated)}"
+        f"_A{delivery.absolute_orbit:06d}_T{delivery.tile}_N{delivery.baseline}"
+    )
+
+
+def datatake_id(delivery: Delivery) -> str:
+    """Identifier of the datatake as this baseline writes it."""
+    return (
+        f"G{delivery.platform}_{compact(delivery.sensed)}_{delivery.absolute_orbit:06d}"
+        f"_N{delivery.baseline}"
+    )
+
+
+def product_xml(delivery: Delivery, level: str, images: Sequence[str]) -> str:
+    """``MTD_MSIL1C.xml`` or ``MTD_MSIL2A.xml``; images are paths without their extension."""
+    namespace = f"https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-{level[1:]}.xsd"
+    root = node(
+        f"n1:Level-{level[1:]}_User_Product",
+        node(
+            "n1:General_Info",
+            _product_info(delivery, level, images),
+            _image_characteristics(delivery, level),
+        ),
+        node("n1:Geometric_Info", _product_footprint(delivery), _geographic_system()),
+        node("n1:Auxiliary_Data_Info", node("GIPP_List"), node("GRI_List")),
+        _product_quality(delivery, level),
+    )
+    root.set("xmlns:n1", namespace)
+    root.set("xmlns:xsi", _XSI)
+    root.set("xsi:schemaLocation", namespace)
+    return document(_altered(root, delivery))
+
+
+def tile_xml(delivery: Delivery, level: str, masks: Iterable[tuple[str, str, int | None]]) -> str:
+    """``MTD_TL.xml``; masks are (type, path, band index or None)."""
+    namespace = (
+        f"https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-{level[1:]}_Tile_Metadata.xsd"
+    )
+    root = node(
+        f"n1:Level-{level[1:]}_Tile_ID",
+        _tile_general(delivery, level),
+        node("n1:Geometric_Info", _geocoding(delivery), _tile_angles(delivery)),
+        _tile_quality(delivery, level, masks),
+    )
+    root.set("xmlns:n1", namespace)
+    root.set("xmlns:xsi", _XSI)
+    root.set("xsi:schemaLocation", namespace)
+    return document(_altered(root, delivery))
+
+
+def manifest(delivery: Delivery, level: str, files: Iterable[tuple[str, int, str]]) -> str:
+    """``manifest.safe``; files are (path in the product, size in bytes, MD5)."""
+    long_level = f"Level-{level[1:]}"
+    root = node(
+        "xfdu:XFDU",
+        node(
+            "informationPackageMap",
+            node(
+                "xfdu:contentUnit",
+                unitType=f"Product_{long_level}",
+                textInfo=f"SENTINEL-2 MSI {long_level} User Product",
+                pdiID="processing",
+            ),
+        ),
+        node("metadataSection", *_manifest_metadata(delivery, long_level)),
+        node("dataObjectSection", *(_data_object(*each) for each in files)),
+        version=f"esa/safe/sentinel/1.1/sentinel-2/msi/archive_{level.lower()}_user_product",
+    )
+    root.set("xmlns:xfdu", "urn:ccsds:schema:xfdu:1")
+    root.set("xmlns:gml", "http://www.opengis.net/gml")
+    root.set("xmlns:safe", "http://www.esa.int/safe/sentinel/1.1")
+    return document(root)
+
+
+def clouds_gml(delivery: Delivery, polygons: Iterable[tuple[str, Sequence[float]]]) -> str:
+    """``MSK_CLOUDS_B00.gml`` of baselines before 04: (OPAQUE or CIRRUS, eastings and northings)."""
+    name = (
+        f"{delivery.platform}_OPER_MSK_CLOUDS_{delivery.centre}_{compact(delivery.generated)}"
+        f"_A{delivery.absolute_orbit:06d}_T{delivery.tile}_B00_MSIL1C"
+    )
+    members = [
+        node(
+            "eop:MaskFeature",
+            node("eop:maskType", kind, codeSpace="urn:gs2:S2PDGS:maskType"),
+            node("eop:extentOf", _gml_polygon(f"{kind}.{number}_Polygon", ring)),
+            **{"gml:id": f"{kind}.{number}"},
+        )
+        for number, (kind, ring) in enumerate(polygons)
+    ]
+    root = node("eop:Mask", node("gml:name", f"MSK_CLOUDS pixels mask from data-strip {name}"))
+    root.set("xmlns:eop", "http://www.opengis.net/eop/2.0")
+    root.set("xmlns:xsi", _XSI)
+    root.set("xmlns:gml", "http://www.opengis.net/gml/3.2")
+    root.set("gml:id", name)
+    if members:
+        east = delivery.west + 10 * delivery.columns
+        south = delivery.north - 10 * delivery.rows
+        envelope = node(
+            "gml:Envelope",
+            node("gml:lowerCorner", f"{delivery.west} {south}"),
+            node("gml:upperCorner", f"{east} {delivery.north}"),
+            srsName=f"urn:ogc:def:crs:EPSG:8.7:{delivery.epsg}",
+        )
+        root.append(node("gml:boundedBy", envelope))
+        root.append(node("eop:maskMembers", *members))
+    return document(root)
+
+
+def _gml_polygon(name: str, ring: Sequence[float]) -> Element:
+    positions = node("gml:posList", " ".join(f"{value:.0f}" for value in ring), srsDimension="2")
+    exterior = node("gml:exterior", node("gml:LinearRing", positions))
+    return node("gml:Polygon", exterior, **{"gml:id": name})
+
+
+def _altered(root: Element, delivery: Delivery) -> Element:
+    """Put the delivery's odd texts in place of the usual ones."""
+    for tag, text in delivery.minutiae.items():
+        for element in root.iter(tag):
+            element.text = text
+    return root
+
+
+def _product_info(delivery: Delivery, level: str, images: Sequence[str]) -> Element:
+    image_format = "JPEG2000" if delivery.extension == "jp2" else "GeoTIFF"
+    granule = node(
+        "Granule",
+        *(node("IMAGE_FILE", path) for path in images),
+        datastripIdentifier=datastrip_id(delivery, level),
+        granuleIdentifier=granule_id(delivery, level),
+        imageFormat=image_format,
+    )
+    return node(
+        "Product_Info",
+        node("PRODUCT_START_TIME", iso(delivery.sensed)),
+        node("PRODUCT_STOP_TIME", iso(delivery.sensed)),
+        node("PRODUCT_URI", safe_name(delivery, level)),
+        node("PROCESSING_LEVEL", f"Level-{level[1:]}"),
+        node("PRODUCT_TYPE", f"S2MSI{level[1:]}"),
+        node("PROCESSING_BASELINE", delivery.baseline),
+        node("GENERATION_TIME", iso(delivery.generated)),
+        node("PREVIEW_IMAGE_URL", "Not applicable"),
+        node("PREVIEW_GEO_INFO", "Not applicable"),
+        node(
+            "Datatake",
+            node("SPACECRAFT_NAME", delivery.spacecraft),
+            node("DATATAKE_TYPE", "INS-NOBS"),
+            node("DATATAKE_SENSING_START", iso(delivery.sensed)),
+            node("SENSING_ORBIT_NUMBER", delivery.relative_orbit),
+            node("SENSING_ORBIT_DIRECTION", "DESCENDING"),
+            datatakeIdentifier=datatake_id(delivery),
+        ),
+        node("Query_Options", node("PRODUCT_FORMAT", "SAFE_COMPACT"), completeSingleTile="true"),
+        node("Product_Organisation", node("Granule_List", granule)),
+    )
+
+
+def _image_characteristics(delivery: Delivery, level: str) -> Element:
+    parts = [
+        _special_value("NODATA", 0),
+        _special_value("SATURATED", 65535),
+        node(
+            "Image_Display_Order",
+            node("RED_CHANNEL", 3),
+            node("GREEN_CHANNEL", 2),
+            node("BLUE_CHANNEL", 1),
+        ),
+        *_scaling(delivery, level),
+        node(
+            "Reflectance_Conversion",
+            node("U", "1.0"),
+            node("Solar_Irradiance_List", *(_irradiance(band) for band in SPECTRAL_BANDS)),
+        ),
+        node("Spectral_Information_List", *(_spectral(band) for band in SPECTRAL_BANDS)),
+        *(node("PHYSICAL_GAINS", "4.0", bandId=str(band.index)) for band in SPECTRAL_BANDS),
+    ]
+    if level == "L2A":
+        classes = (
+            node(
+                "Scene_Classification_ID",
+                node("SCENE_CLASSIFICATION_TEXT", text),
+                node("SCENE_CLASSIFICATION_INDEX", index),
+            )
+            for index, text in enumerate(_SCENE_CLASSES)
+        )
+        parts.append(node("Scene_Classification_List", *classes))
+    return node("Product_Image_Characteristics", *parts)
+
+
+def _scaling(delivery: Delivery, level: str) -> list[Element]:
+    """Quantification values and, from baseline 04.00 on, the add-offsets."""
+    if level == "L1C":
+        parts = [node("QUANTIFICATION_VALUE", 10000, unit="none")]
+        list_name, tag = "Radiometric_Offset_List", "RADIO_ADD_OFFSET"
+    else:
+        parts = [
+            node(
+                "QUANTIFICATION_VALUES_LIST",
+                node("BOA_QUANTIFICATION_VALUE", 10000, unit="none"),
+                node("AOT_QUANTIFICATION_VALUE", "1000.0", unit="none"),
+                node("WVP_QUANTIFICATION_VALUE", "1000.0", unit="cm"),
+            )
+        ]
+        list_name, tag = "BOA_ADD_OFFSET_VALUES_LIST", "BOA_ADD_OFFSET"
+    if delivery.offset:
+        offsets = (node(tag, delivery.offset, band_id=str(band.index)) for band in SPECTRAL_BANDS)
+        parts.append(node(list_name, *offsets))
+    return parts
+
+
+def _special_value(text: str, index: int) -> Element:
+    return node(
+        "Special_Values", node("SPECIAL_VALUE_TEXT", text), node("SPECIAL_VALUE_INDEX", index)
+    )
+
+
+def _irradiance(band: SpectralBand) -> Element:
+    return node("SOLAR_IRRADIANCE", band.irradiance, bandId=str(band.index), unit="W/m²/µm")
+
+
+def _spectral(band: SpectralBand) -> Element:
+    shortest, central, longest = band.wavelengths
+    return node(
+        "Spectral_Information",
+        node("RESOLUTION", band.resolution),
+        node(
+            "Wavelength",
+            node("MIN", shortest, unit="nm"),
+            node("MAX", longest, unit="nm"),
+            node("CENTRAL", central, unit="nm"),
+        ),
+        node("Spectral_Response", node("STEP", 1, unit="nm"), node("VALUES", response(band))),
+        bandId=str(band.index),
+        physicalBand=band.short,
+    )
+
+
+def _positions(delivery: Delivery) -> str:
+    """The footprint, closed, latitude first."""
+    ring = (*delivery.footprint, delivery.footprint[0])
+    return " ".join(f"{latitude:.9f} {longitude:.9f}" for longitude, latitude in ring)
+
+
+def _product_footprint(delivery: Delivery) -> Element:
+    return node(
+        "Product_Footprint",
+        node(
+            "Product_Footprint",
+            node("Global_Footprint", node("EXT_POS_LIST", _positions(delivery))),
+        ),
+        node("RASTER_CS_TYPE", "POINT"),
+        node("PIXEL_ORIGIN", 1),
+    )
+
+
+def _geographic_system() -> Element:
+    return node(
+        "Coordinate_Reference_System",
+        node("GEO_TABLES", "EPSG", version="1"),
+        node("HORIZONTAL_CS_TYPE", "GEOGRAPHIC"),
+    )
+
+
+def _product_quality(delivery: Delivery, level: str) -> Element:
+    parts = [node("Cloud_Coverage_Assessment", f"{delivery.cloud_percentage:.6f}")]
+    if delivery.offset:
+        snow = delivery.percentages.get("SNOW_ICE_PERCENTAGE", 0.0)
+        parts.append(node("Snow_Coverage_Assessment", f"{snow:.6f}"))
+    parts += [
+        node(
+            "Technical_Quality_Assessment",
+            node("DEGRADED_ANC_DATA_PERCENTAGE", "0.0"),
+            node("DEGRADED_MSI_DATA_PERCENTAGE", 0),
+        ),
+        node(
+            "Quality_Control_Checks",
+            node(
+                "Quality_Inspections",
+                *(
+                    node("quality_check", "PASSED", checkType=f"{check}")
+                    for check in ("FORMAT_CORRECTNESS", "GENERAL_QUALITY", "RADIOMETRIC_QUALITY")
+                ),
+            ),
+            node("Failed_Inspections"),
+        ),
+    ]
+    if level == "L2A":
+        parts.append(node("Image_Content_QI", *_percentages(delivery)))
+    return node("n1:Quality_Indicators_Info", *parts)
+
+
+def _percentages(delivery: Delivery) -> list[Element]:
+    return [node(tag, f"{delivery.percentages.get(tag, 0.0):.6f}") for tag in _L2A_PERCENTAGES]
+
+
+def _tile_general(delivery: Delivery, level: str) -> Element:
+    parts = [
+        node("TILE_ID", granule_id(delivery, level), metadataLevel="Brief"),
+        node("DATASTRIP_ID", datastrip_id(delivery, level), metadataLevel="Standard"),
+        node("DOWNLINK_PRIORITY", "NOMINAL", metadataLevel="Standard"),
+        node("SENSING_TIME", iso(delivery.tile_sensed), metadataLevel="Standard"),
+        node(
+            "Archiving_Info",
+            node("ARCHIVING_CENTRE", delivery.centre),
+            node("ARCHIVING_TIME", iso(delivery.generated)),
+            metadataLevel="Expertise",
+        ),
+    ]
+    if level == "L2A":
+        l1c = node("L1C_TILE_ID", granule_id(delivery, "L1C"), metadataLevel="Brief")
+        parts.insert(0, l1c)
+    return node("n1:General_Info", *parts)
+
+
+def _geocoding(delivery: Delivery) -> Element:
+    # Rasters of 60 m cover the last pixel even where it is cut by the edge.
+    resolutions = (10, 20, 60)
+    sizes = [
+        node(
+            "Size",
+            node("NROWS", -(-10 * delivery.rows // step)),
+            node("NCOLS", -(-10 * delivery.columns // step)),
+            resolution=str(step),
+        )
+        for step in resolutions
+    ]
+    positions = [
+        node(
+            "Geoposition",
+            node("ULX", delivery.west),
+            node("ULY", delivery.north),
+            node("XDIM", step),
+            node("YDIM", -step),
+            resolution=str(step),
+        )
+        for step in resolutions
+    ]
+    return node(
+        "Tile_Geocoding",
+        node("HORIZONTAL_CS_NAME", delivery.zone_name),
+        node("HORIZONTAL_CS_CODE", f"EPSG:{delivery.epsg}"),
+        *sizes,
+        *positions,
+        metadataLevel="Brief",
+    )
+
+
+def _tile_angles(delivery: Delivery) -> Element:
+    viewing = [
+        node(
+            "Viewing_Incidence_Angles_Grids",
+            _grid("Zenith", zeniths),
+            _grid("Azimuth", azimuths),
+            bandId=str(band.index),
+            detectorId=str(detector),
+        )
+        for band in SPECTRAL_BANDS
+        for detector, (zeniths, azimuths) in view_grids(delivery, band).items()
+    ]
+    means = [
+        node(
+            "Mean_Viewing_Incidence_Angle",
+            *_angles(delivery.view_zenith + 0.002 * band.index, delivery.view_azimuth),
+            bandId=str(band.index),
+        )
+        for band in SPECTRAL_BANDS
+    ]
+    return node(
+        "Tile_Angles",
+        node(
+            "Sun_Angles_Grid",
+            _grid("Zenith", sun_grid(delivery, "zenith")),
+            _grid("Azimuth", sun_grid(delivery, "azimuth")),
+        ),
+        node("Mean_Sun_Angle", *_angles(delivery.sun_zenith, delivery.sun_azimuth)),
+        *viewing,
+        node("Mean_Viewing_Incidence_Angle_List", *means),
+        metadataLevel="Standard",
+    )
+
+
+def _grid(tag: str, lines: Iterable[str]) -> Element:
+    return node(
+        tag,
+        node("COL_STEP", GRID_STEP, unit="m"),
+        node("ROW_STEP", GRID_STEP, unit="m"),
+        values_list(lines),
+    )
+
+
+def _angles(zenith: float, azimuth: float) -> list[Element]:
+    return [
+        node("ZENITH_ANGLE", f"{zenith:.10f}", unit="deg"),
+        node("AZIMUTH_ANGLE", f"{azimuth:.10f}", unit="deg"),
+    ]
+
+
+def _tile_quality(
+    delivery: Delivery, level: str, masks: Iterable[tuple[str, str, int | None]]
+) -> Element:
+    content = [
+        node("CLOUDY_PIXEL_PERCENTAGE", f"{delivery.cloud_percentage:.6f}"),
+        node("DEGRADED_MSI_DATA_PERCENTAGE", 0),
+    ]
+    if level == "L2A":
+        content += _percentages(delivery)
+    elif delivery.offset:
+        content.append(node("SNOW_PIXEL_PERCENTAGE", 0))
+    files = []
+    for kind, path, band in masks:
+        element = node("MASK_FILENAME", path, type=kind)
+        if band is not None:
+            element.set("bandId", str(band))
+        files.append(element)
+    granule = f"GRANULE/{granule_name(delivery, level)}"
+    preview = f"{granule}/QI_DATA/{file_stem(delivery)}_PVI.{delivery.extension}"
+    return node(
+        "n1:Quality_Indicators_Info",
+        node("Image_Content_QI", *content),
+        node("Pixel_Level_QI", *files, geometry="FULL_RESOLUTION"),
+        node("PVI_FILENAME", preview),
+        metadataLevel="Standard",
+    )
+
+
+def _manifest_metadata(delivery: Delivery, long_level: str) -> list[Element]:
+    period = node("safe:acquisitionPeriod", node("safe:startTime", iso(delivery.sensed)))
+    orbit = node(
+        "safe:orbitReference",
+        node(
+            "safe:orbitNumber",
+            f"{delivery.absolute_orbit:06d}",
+            groundTrackDirection="descending",
+            type="start",
+        ),
+        node("safe:relativeOrbitNumber", f"{delivery.relative_orbit:03d}", type="start"),
+    )
+    platform = node(
+        "safe:platform",
+        node("safe:familyName", "SENTINEL"),
+        node("safe:number", delivery.platform[1:]),
+        node(
+            "safe:instrument",
+            node("safe:familyName", "Multi-Spectral Instrument", abbreviation="MSI"),
+        ),
+    )
+    processing = node(
+        "safe:processing",
+        name=f"Generation of {long_level} User Product",
+        start=iso(delivery.generated),
+    )
+    frames = node(
+        "safe:frameSet",
+        node(
+            "safe:footPrint",
+            node("gml:coordinates", _positions(delivery)),
+            srsName="http://www.opengis.net/gml/srs/epsg.xml#4326",
+        ),
+    )
+    described = (
+        ("acquisitionPeriod", "DMD", "DESCRIPTION", "Acquisition Period", period),
+        ("measurementOrbitReference", "DMD", "DESCRIPTION", "Orbit Reference", orbit),
+        ("platform", "DMD", "DESCRIPTION", "Platform Description", platform),
+        ("processing", "PDI", "PROVENANCE", "Processing", processing),
+        ("measurementFrameSet", "DMD", "DESCRIPTION", "Frame Set", frames),
+    )
+    return [
+        node(
+            "metadataObject",
+            node(
+                "metadataWrap",
+                node("xmlData", element),
+                mimeType="text/xml",
+                vocabularyName="Sentinel-SAFE",
+                textInfo=title,
+            ),
+            ID=name,
+            category=category,
+            classification=classification,
+        )
+        for name, category, classification, title, element in described
+    ]
+
+
+def _data_object(path: str, size: int, md5: str) -> Element:
+    mime = {"xml": "text/xml", "jp2": "application/octet-stream", "gml": "text/xml"}
+    suffix = path.rsplit(".", 1)[-1]
+    stream = node(
+        "byteStream",
+        node("fileLocation", href=f"./{path}", locatorType="URL"),
+        node("checksum", md5, checksumName="MD5"),
+        mimeType=mime.get(suffix, "application/octet-stream"),
+        size=str(size),
+    )
+    name = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return node("dataObject", stream, ID=f"{name}_Data")
