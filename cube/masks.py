@@ -41,6 +41,9 @@ _CLASS_OF_RANK = np.array(classes.PRECEDENCE, dtype="uint8")
 _RANK_OF_CLASS = np.full(256, classes.REFUSED, dtype="uint8")
 _RANK_OF_CLASS[_CLASS_OF_RANK] = np.arange(_CLASS_OF_RANK.size, dtype="uint8")
 
+_OUT_OF_REACH = np.int32(-(2**24))
+"""Half-width of the disc beyond its last row: less than any raster is wide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -154,7 +157,9 @@ def dilate(mask_classes: Bytes, metres: float, resolution: float) -> Bytes:
     if mask_classes.ndim not in (2, 3):
         raise MaskError(f"classes of {mask_classes.ndim} dimensions; give (y, x) or (time, y, x)")
     grown = np.array(mask_classes, dtype="uint8", order="C")
-    widths = _disc(metres, resolution)
+    # No disc needs to be larger than the raster.
+    farthest = resolution * 2 * max(grown.shape[-2:], default=1)
+    widths = _disc(min(metres, farthest), resolution)
     if widths.size == 1 or grown.size == 0:
         return grown
     for plane in grown.reshape(-1, *grown.shape[-2:]):
@@ -288,7 +293,9 @@ def _decode_tables(
 
 def _refusal(declared: Encoding, key: str, raster: NDArray[Any], table: Bytes) -> MaskError:
     found, counts = np.unique(raster[table[raster] == classes.REFUSED], return_counts=True)
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5]))
+    shown = ", ".join(
+        f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5], strict=True)
+    )
     more = ", ..." if found.size > 5 else ""
     return MaskError(
         f"{declared.name}: values without meaning in {key}: {shown}{more}; {_range_of(declared)}"
@@ -407,18 +414,20 @@ def _explain_probability(declared: Encoding, value: int | float | str) -> Explan
     )
 
 
-def _disc(metres: float, resolution: float) -> NDArray[np.int64]:
+def _disc(metres: float, resolution: float) -> NDArray[np.int32]:
     """Half-width in pixels of each row of the disc, from its centre row outwards."""
     # The small addition keeps 0.3 / 0.1 and the like from falling short of a whole number.
     limit = int((metres / resolution) ** 2 * (1 + 1e-12) + 1e-9)
-    return np.array([isqrt(limit - row * row) for row in range(isqrt(limit) + 1)], dtype="int64")
+    return np.array([isqrt(limit - row * row) for row in range(isqrt(limit) + 1)], dtype="int32")
 
 
-def _dilate_plane(plane: Bytes, widths: NDArray[np.int64]) -> None:
+def _dilate_plane(plane: Bytes, widths: NDArray[np.int32]) -> None:
     """(y, x) uint8 classes, changed in place."""
     original = plane.copy()
     distance = np.empty(plane.shape, dtype="uint16")
+    row = np.empty(plane.shape[1], dtype="uint8")
+    reaches = np.append(widths, _OUT_OF_REACH)
     # The last to be written wins, so the order is that of precedence reversed.
     for code in (classes.THIN_CLOUD, classes.CLOUD_SHADOW, classes.CLOUD):
         if morphology.column_distance(original, code, widths.size, distance):
-            morphology.grow(original, distance, widths, code, plane)
+            morphology.grow(original, distance, reaches, code, row, plane)

@@ -76,7 +76,7 @@ def count_listed_or_outside(values: NDArray[Any], outside: NDArray[Any], table: 
     """(n) values and (n) edge -> number of values listed in the table or non-zero at the edge."""
     count = 0
     for i in range(values.size):
-        count += table[values[i]] != 0 or (outside[i] != 0 and values[i] != 0)
+        count += (table[values[i]] != 0) | ((outside[i] != 0) & (values[i] != 0))
     return count
 
 

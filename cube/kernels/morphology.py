@@ -43,35 +43,28 @@ def column_distance(classes: Bytes, code: int, cap: int, out: NDArray[np.uint16]
 def grow(
     classes: Bytes,
     distance: NDArray[np.uint16],
-    widths: NDArray[np.int64],
+    widths: NDArray[np.int32],
     code: int,
+    reached: Bytes,
     out: Bytes,
 ) -> None:
     """(y, x) classes and column distances -> `out` set to the code where its disc meets ground.
 
-    `widths` holds the disc's half-width at each vertical step; a distance of its length or more
-    is out of reach. Only pixels that are clear, snow or water in `classes` are written.
+    `widths` holds the disc's half-width at each distance, and a large negative number for the
+    last one, which is out of reach. `reached` is working space for one row. Only pixels that
+    are clear, snow or water in `classes` are written.
     """
     rows, columns = classes.shape
-    radius = widths.size
     for y in range(rows):
-        reach = -1
+        here, steps, row = classes[y], distance[y], out[y]
+        covered = np.int32(-1)
         for x in range(columns):
-            step = distance[y, x]
-            if step < radius:
-                reach = max(reach, x + widths[step])
-            if reach >= x and _is_ground(classes[y, x]):
-                out[y, x] = code
-        reach = columns
+            covered = max(covered, np.int32(x) + widths[steps[x]])
+            reached[x] = covered >= x
+        covered = np.int32(columns)
         for x in range(columns - 1, -1, -1):
-            step = distance[y, x]
-            if step < radius:
-                reach = min(reach, x - widths[step])
-            if reach <= x and _is_ground(classes[y, x]):
-                out[y, x] = code
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _is_ground(code: int) -> bool:
-    """One class -> True where clouds and shadows may grow over it."""
-    return code == CLEAR or code == SNOW or code == WATER  # noqa: PLR1714
+            covered = min(covered, np.int32(x) - widths[steps[x]])
+            reached[x] |= covered <= x
+        for x in range(columns):
+            ground = (here[x] == CLEAR) | (here[x] == SNOW) | (here[x] == WATER)
+            row[x] = code if ground & (reached[x] != 0) else row[x]

@@ -1,0 +1,52 @@
+"""Masks of Digital Earth Australia: Fmask, s2cloudless and the time-series mask in its codes."""
+
+from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, WATER
+from cube.encodings._declaration import Encoding, Value
+
+_SOURCE = "Digital Earth Australia, product pages of the observation attributes"
+
+ENCODINGS = (
+    Encoding(
+        name="oa_fmask",
+        title="Digital Earth Australia Fmask",
+        dtype="uint8",
+        reads=("oa_fmask",),
+        resolution=20,
+        source=_SOURCE,
+        values=(
+            Value(0, "no_data", "no data", NO_OBSERVATION),
+            Value(1, "valid", "valid, clear", CLEAR),
+            Value(2, "cloud", "cloud", CLOUD),
+            Value(3, "cloud_shadow", "cloud shadow", CLOUD_SHADOW),
+            Value(4, "snow", "snow", SNOW),
+            Value(5, "water", "water", WATER),
+        ),
+    ),
+    Encoding(
+        name="oa_s2cloudless",
+        title="Digital Earth Australia s2cloudless mask",
+        dtype="uint8",
+        reads=("oa_s2cloudless_mask",),
+        resolution=60,
+        source=_SOURCE,
+        values=(
+            Value(0, "no_data", "no data", NO_OBSERVATION),
+            Value(1, "clear", "clear", CLEAR),
+            Value(2, "cloud", "cloud", CLOUD),
+        ),
+    ),
+    Encoding(
+        name="tsmask",
+        title="Digital Earth Australia time-series cloud and shadow mask",
+        dtype="uint8",
+        reads=("tsmask",),
+        resolution=20,
+        source=_SOURCE,
+        values=(
+            Value(0, "no_observation", "no observation", NO_OBSERVATION),
+            Value(1, "clear", "clear", CLEAR),
+            Value(2, "cloud", "cloud", CLOUD),
+            Value(3, "cloud_shadow", "cloud shadow", CLOUD_SHADOW),
+        ),
+    ),
+)
