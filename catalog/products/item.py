@@ -1,0 +1,152 @@
+"""Product -> STAC item, as a plain JSON document."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from catalog.products.bands import BY_ESA
+from catalog.products.classes import band_classes, classes_of
+from catalog.products.outline import geometry_and_bbox
+from catalog.products.product import Angles, Product, ProductAsset
+
+COLLECTIONS = {
+    "l1c": "sentinel-2-l1c",
+    "l2a": "sentinel-2-l2a",
+    "maja": "sentinel-2-l2a-maja",
+}
+"""Level of a product -> its collection."""
+
+EXTENSIONS = tuple(
+    f"https://stac-extensions.github.io/{name}/schema.json"
+    for name in (
+        "classification/v2.0.0",
+        "eo/v1.1.0",
+        "file/v2.1.0",
+        "grid/v1.1.0",
+        "processing/v1.2.0",
+        "projection/v2.0.0",
+        "raster/v1.1.0",
+        "sat/v1.1.0",
+        "view/v1.0.0",
+    )
+)
+"""Extensions whose fields the items have."""
+
+
+def product_item(product: Product) -> dict[str, Any]:
+    """Product -> STAC 1.1 item with absolute hrefs; absent facts are absent fields."""
+    geometry, bbox = geometry_and_bbox(product.footprint)
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": list(EXTENSIONS),
+        "id": product.id,
+        "collection": COLLECTIONS[product.level],
+        "geometry": geometry,
+        "bbox": bbox,
+        "properties": _properties(product),
+        "links": [],
+        "assets": {asset.key: _asset(asset, product.epsg) for asset in product.assets},
+    }
+
+
+def _properties(product: Product) -> dict[str, Any]:
+    return _known(
+        {
+            "datetime": _utc(product.acquired),
+            "platform": product.platform,
+            "constellation": "sentinel-2",
+            "instruments": ["msi"],
+            "grid:code": f"MGRS-{product.tile}",
+            "proj:code": f"EPSG:{product.epsg}",
+            "eo:cloud_cover": product.cloud_cover,
+            "eo:snow_cover": product.snow_cover,
+            **_sun(product.sun),
+            **_view(product.view),
+            "sat:relative_orbit": product.relative_orbit,
+            "sat:absolute_orbit": product.absolute_orbit,
+            "sat:orbit_state": product.orbit_state,
+            "processing:level": "L1C" if product.level == "l1c" else "L2A",
+            "s2:product_uri": product.uri,
+            "s2:processing_baseline": product.baseline,
+            "s2:datatake_id": product.datatake_id,
+            "s2:datastrip_id": product.datastrip_id,
+            "s2:granule_id": product.granule_id,
+            "s2:generation_time": _utc(product.generated),
+            "clearcube:level": product.level,
+            "clearcube:version": product.version,
+        }
+    )
+
+
+def _asset(asset: ProductAsset, epsg: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "href": asset.href,
+        "type": asset.media_type,
+        "roles": list(asset.roles),
+        "gsd": asset.gsd,
+        "clearcube:file": asset.file,
+        "clearcube:band": asset.file_band,
+        "clearcube:encoding": asset.encoding,
+        "clearcube:saturated": asset.saturated,
+        "file:size": asset.size,
+        **_view(asset.view),
+    }
+    if asset.grid:
+        fields["proj:shape"] = list(asset.grid.shape)
+        fields["proj:transform"] = list(asset.grid.transform)
+        if asset.grid.epsg != epsg:
+            fields["proj:code"] = f"EPSG:{asset.grid.epsg}"
+    if asset.band and "alternate" not in asset.roles:
+        fields["eo:bands"] = [_eo_band(asset.band)]
+    if asset.data_type:
+        fields["raster:bands"] = _raster_bands(asset)
+    if asset.encoding:
+        fields.update(classes_of(asset.encoding, asset.gsd))
+    return _known(fields)
+
+
+def _eo_band(name: str) -> dict[str, Any]:
+    band = BY_ESA[name]
+    return {
+        "name": band.esa,
+        "common_name": band.common_name,
+        "center_wavelength": band.centre,
+        "full_width_half_max": band.width,
+    }
+
+
+def _raster_bands(asset: ProductAsset) -> list[dict[str, Any]]:
+    fields = _known(
+        {
+            "data_type": asset.data_type,
+            "nodata": asset.nodata,
+            "scale": asset.scale,
+            "offset": asset.offset,
+            "spatial_resolution": asset.gsd,
+        }
+    )
+    meanings = band_classes(asset.encoding or "") or [{}] * asset.count
+    return [{**fields, **each} for each in meanings]
+
+
+def _sun(sun: Angles | None) -> dict[str, float]:
+    if sun is None:
+        return {}
+    return {"view:sun_azimuth": sun.azimuth, "view:sun_elevation": 90.0 - sun.zenith}
+
+
+def _view(view: Angles | None) -> dict[str, float]:
+    if view is None:
+        return {}
+    return {"view:azimuth": view.azimuth, "view:off_nadir": view.zenith}
+
+
+def _utc(moment: datetime | None) -> str | None:
+    """Time -> RFC 3339 text, written as pystac writes it."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
