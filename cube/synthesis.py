@@ -119,7 +119,7 @@ def composite(
     observations = Observations(
         bands={name: np.ascontiguousarray(band[window]) for name, band in bands.items()},
         classes=np.ascontiguousarray(classes[window]),
-        days=np.ascontiguousarray(days[window]),
+        days=np.ascontiguousarray(days[window], np.int32),
         cloud_weight=None if cloud_weight is None else cloud_weight[window],
         blue=np.ascontiguousarray(blue[window]),
     )

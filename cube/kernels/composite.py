@@ -124,14 +124,14 @@ def wasp_select(
             if lands[x] > 0:
                 status[y, x] = STATUS_LAND
                 if total_weight[x] > 0:
-                    date[y, x] = first + np.rint(total_day[x] / total_weight[x])
+                    date[y, x] = np.rint(first + total_day[x] / total_weight[x])
                     continue
                 day_sum = 0
                 for t in range(dates):
                     if observed[t, y, x] and classes[t, row0 + y, x] == CLEAR:
                         weights[t, y, x] = 1
                         day_sum += days[t] - first
-                date[y, x] = first + np.rint(day_sum / lands[x])
+                date[y, x] = np.rint(first + day_sum / lands[x])
             elif ground[x] >= 0:
                 t = ground[x]
                 choice[y, x] = t
@@ -245,7 +245,7 @@ def median_select(
             else:
                 status[y, x] = STATUS_CLOUD if all_seen[x] > 0 else 0
             weight[y, x] = used
-            date[y, x] = first + np.rint(day_sum[x] / used) if used > 0 else NODATA
+            date[y, x] = np.rint(first + day_sum[x] / used) if used > 0 else NODATA
 
 
 @njit(cache=True, nogil=True)

@@ -81,48 +81,72 @@ def cloud_weight(
     """(2, h, w) float32 blurred clouds -> (y, x) float32 weight ``(1 - A) (1 - B)`` in [0, 1].
 
     ``step`` is the fine pixel in coarse pixels; each fine pixel is the mean of ``sub x sub``
-    samples. Bicubic on absolute positions, replicated edges.
+    samples. Bicubic on absolute positions, replicated edges. Along x it is done once for the four
+    coarse rows round a sample, which some dozen fine rows share.
     """
     height, width = out.shape
-    _, rows, columns = coarse.shape
-    line = np.empty((2, columns), np.float64)
-    total = np.empty(width, np.float64)
     samples = width * sub
-    start = np.empty(samples, np.int64)
+    lines = np.empty((2, 4, samples), np.float64)
+    values = np.empty(samples, np.float64)
+    total = np.empty(width, np.float64)
+    starts = np.empty(samples, np.int64)
     taps = np.empty((samples, 4), np.float64)
     for s in range(samples):
-        start[s], taps[s] = _taps(col0, s, step, sub)
+        starts[s] = _taps(col0, s, step, sub, taps[s])
+    row_taps = np.empty(4, np.float64)
+    loaded = -10
     for y in range(height):
         total[:] = 0
         for u in range(sub):
-            at, w = _taps(row0, y * sub + u, step, sub)
-            for layer in range(2):
-                for k in range(columns):
-                    value = 0.0
-                    for n in range(4):
-                        value += w[n] * coarse[layer, min(max(at + n, 0), rows - 1), k]
-                    line[layer, k] = value
-            for s in range(samples):
-                a = 0.0
-                b = 0.0
-                for n in range(4):
-                    k = min(max(start[s] + n, 0), columns - 1)
-                    a += taps[s, n] * line[0, k]
-                    b += taps[s, n] * line[1, k]
-                a = abs(a)
-                b = abs(b)
-                if a < 1 and b < 1:
-                    total[s // sub] += (1 - a) * (1 - b)
+            start = _taps(row0, y * sub + u, step, sub, row_taps)
+            if start != loaded:
+                _along_x(coarse, start, starts, taps, lines)
+                loaded = start
+            _weigh(lines, row_taps, values)
+            for v in range(sub):
+                for x in range(width):
+                    total[x] += values[x * sub + v]
         for x in range(width):
             out[y, x] = total[x] / (sub * sub)
 
 
 @njit(cache=True, nogil=True)
-def _taps(origin: int, sample: int, step: float, sub: int) -> tuple[int, NDArray[np.float64]]:
-    """Sample of a window beginning at fine pixel ``origin`` -> first coarse pixel, four weights."""
+def _taps(origin: int, sample: int, step: float, sub: int, weights: NDArray[np.float64]) -> int:
+    """Sample of a window beginning at fine pixel ``origin`` -> first coarse pixel; four weights."""
     position = (origin * sub + sample + 0.5) * step / sub - 0.5
     first = int(np.floor(position)) - 1
-    weights = np.empty(4, np.float64)
     for n in range(4):
         weights[n] = cubic(position - (first + n))
-    return first, weights
+    return first
+
+
+@njit(cache=True, nogil=True)
+def _along_x(
+    coarse: NDArray[np.float32],
+    start: int,
+    starts: NDArray[np.int64],
+    taps: NDArray[np.float64],
+    lines: NDArray[np.float64],
+) -> None:
+    """(2, h, w) coarse -> (2, 4, samples): the four coarse rows from ``start`` on, fine along x."""
+    _, rows, columns = coarse.shape
+    for layer in range(2):
+        for n in range(4):
+            row = coarse[layer, min(max(start + n, 0), rows - 1)]
+            for s in range(starts.size):
+                value = 0.0
+                for m in range(4):
+                    value += taps[s, m] * row[min(max(starts[s] + m, 0), columns - 1)]
+                lines[layer, n, s] = value
+
+
+@njit(cache=True, nogil=True)
+def _weigh(
+    lines: NDArray[np.float64], taps: NDArray[np.float64], values: NDArray[np.float64]
+) -> None:
+    """(2, 4, samples) and four weights -> (samples) ``(1 - |A|) (1 - |B|)``, not below 0."""
+    p, q, r, s = taps[0], taps[1], taps[2], taps[3]
+    for x in range(values.size):
+        a = p * lines[0, 0, x] + q * lines[0, 1, x] + r * lines[0, 2, x] + s * lines[0, 3, x]
+        b = p * lines[1, 0, x] + q * lines[1, 1, x] + r * lines[1, 2, x] + s * lines[1, 3, x]
+        values[x] = max(1 - abs(a), 0.0) * max(1 - abs(b), 0.0)

@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """Speed and memory of the synthesis kernels beside numpy and bottleneck, in one process.
 
 Run ``python tests/benchmarks/bench_synthesis.py``. Unit: million pixels x dates per CPU-second, all
