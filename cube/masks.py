@@ -347,7 +347,7 @@ def _flat(array: NDArray[Any]) -> NDArray[Any]:
 
 def _whole(declared: Encoding, value: int | float | str) -> int:
     try:
-        number = int(value, 0) if isinstance(value, str) else int(value)
+        number = _read(value) if isinstance(value, str) else int(value)
         whole = isinstance(value, str) or number == value
     except (ValueError, OverflowError):
         whole, number = False, 0
@@ -359,6 +359,11 @@ def _whole(declared: Encoding, value: int | float | str) -> int:
             f"give 0 to {declared.largest}"
         )
     return number
+
+
+def _read(text: str) -> int:
+    # Base 0 knows 0x21 and 0b100001 but not 007.
+    return int(text) if text.strip().isdecimal() else int(text, 0)
 
 
 def _lines(declared: Encoding, number: int) -> tuple[str, ...]:
