@@ -109,6 +109,6 @@ def _bitfields(bits: Bits) -> list[dict[str, Any]]:
 
 def _no_or_yes(name: str, description: str) -> list[dict[str, Any]]:
     return [
-        {"value": 0, "name": f"no_{name}", "description": f"Not: {description}"},
+        {"value": 0, "name": f"no_{name}"},
         {"value": 1, "name": name, "description": description},
     ]

@@ -82,7 +82,9 @@ def open_folder(location: Path) -> Folder:
         return Directory(path)
     if _METADATA.fullmatch(path.name):
         return Directory(path.parent)
-    return Zip(path)
+    if is_zip(path):
+        return Zip(path)
+    raise ProductError(f"{location}: not a product: neither a folder nor a zip")
 
 
 def is_zip(path: Path) -> bool:
@@ -100,18 +102,18 @@ def is_zip(path: Path) -> bool:
 
 def top_names(location: Path) -> tuple[str, frozenset[str]]:
     """Name of the folder and the names just inside it, cheaply; nothing where unreadable."""
+    if location.is_file() and _METADATA.fullmatch(location.name):
+        location = location.absolute().parent
     try:
         if location.is_dir():
             return _directory_name(location), frozenset(each.name for each in location.iterdir())
-        if _METADATA.fullmatch(location.name):
-            return top_names(location.parent)
         if is_zip(location):
             folder = Zip(location)
             return folder.name, frozenset(each.split("/")[0] for each in folder.members)
     except (OSError, ProductError):
         # Reading the product says what is wrong with it; the name alone decides here.
         return _stem(location), frozenset()
-    return location.name, frozenset()
+    return "" if location.exists() else location.name, frozenset()
 
 
 class Directory:

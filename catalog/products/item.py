@@ -1,8 +1,8 @@
 """Product -> STAC item, as a plain JSON document."""
 
-from datetime import UTC, datetime
 from typing import Any
 
+from catalog.items import collection_link, extensions_of, utc_text
 from catalog.products.bands import BY_ESA
 from catalog.products.classes import band_classes, classes_of
 from catalog.products.outline import geometry_and_bbox
@@ -15,44 +15,30 @@ COLLECTIONS = {
 }
 """Level of a product -> its collection."""
 
-EXTENSIONS = tuple(
-    f"https://stac-extensions.github.io/{name}/schema.json"
-    for name in (
-        "classification/v2.0.0",
-        "eo/v1.1.0",
-        "file/v2.1.0",
-        "grid/v1.1.0",
-        "processing/v1.2.0",
-        "projection/v2.0.0",
-        "raster/v1.1.0",
-        "sat/v1.1.0",
-        "view/v1.0.0",
-    )
-)
-"""Extensions whose fields the items have."""
-
 
 def product_item(product: Product) -> dict[str, Any]:
     """Product -> STAC 1.1 item with absolute hrefs; absent facts are absent fields."""
     geometry, bbox = geometry_and_bbox(product.footprint)
-    return {
+    collection = COLLECTIONS[product.level]
+    document: dict[str, Any] = {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": list(EXTENSIONS),
+        "stac_extensions": [],
         "id": product.id,
-        "collection": COLLECTIONS[product.level],
+        "collection": collection,
         "geometry": geometry,
         "bbox": bbox,
         "properties": _properties(product),
-        "links": [],
+        "links": [collection_link(collection)],
         "assets": {asset.key: _asset(asset, product.epsg) for asset in product.assets},
     }
+    return {**document, "stac_extensions": _extensions(document)}
 
 
 def _properties(product: Product) -> dict[str, Any]:
     return _known(
         {
-            "datetime": _utc(product.acquired),
+            "datetime": utc_text(product.acquired),
             "platform": product.platform,
             "constellation": "sentinel-2",
             "instruments": ["msi"],
@@ -71,7 +57,7 @@ def _properties(product: Product) -> dict[str, Any]:
             "s2:datatake_id": product.datatake_id,
             "s2:datastrip_id": product.datastrip_id,
             "s2:granule_id": product.granule_id,
-            "s2:generation_time": _utc(product.generated),
+            "s2:generation_time": utc_text(product.generated) if product.generated else None,
             "clearcube:level": product.level,
             "clearcube:version": product.version,
         }
@@ -141,11 +127,13 @@ def _view(view: Angles | None) -> dict[str, float]:
     return {"view:azimuth": view.azimuth, "view:off_nadir": view.zenith}
 
 
-def _utc(moment: datetime | None) -> str | None:
-    """Time -> RFC 3339 text, written as pystac writes it."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _extensions(document: dict[str, Any]) -> list[str]:
+    """Extensions used by the item, its assets and the bands of its rasters."""
+    bands = [
+        each for asset in document["assets"].values() for each in asset.get("raster:bands", [])
+    ]
+    inner = {f"band {number}": band for number, band in enumerate(bands)}
+    return extensions_of({**document, "assets": document["assets"] | inner})
 
 
 def _known(fields: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ OFFSET_BASELINE = (4, 0)
 """From this baseline on products are delivered with an offset (Sentinel-2 Products Specification
 Document, issue 14.9); used only to warn of metadata that do not say so, never to add one."""
 
-_NAME = re.compile(r"(?:[A-Za-z0-9-]*_)?(S2[A-D]_MSIL(?:1C|2A)_.+)\.SAFE", re.IGNORECASE)
+_NAME = re.compile(r"(?:[A-Za-z0-9-]*_)?(S2[A-D]_MSIL(?:1C|2A)_[A-Z0-9_]+)\.SAFE", re.IGNORECASE)
 _MAIN = r"MTD_MSIL(1C|2A)\.xml"
 _IMAGE = re.compile(
     r".*_(?P<name>B\d[0-9A]|SCL|AOT|WVP|TCI)(?:_(?P<resolution>10|20|60)m)?", re.IGNORECASE
