@@ -75,12 +75,19 @@ def encoding(name: str) -> Encoding:
 
 
 def decode(
-    name: str, arrays: Mapping[str, NDArray[Any]], reading: str = "standard", **options: object
+    name: str,
+    arrays: Mapping[str, NDArray[Any]],
+    reading: str = "standard",
+    *,
+    out: Bytes | None = None,
+    **options: object,
 ) -> Bytes:
     """Encoded rasters by key, any one shape -> uint8 classes of that shape.
 
     `arrays` holds the main raster (``encoding(name).reads[0]``) and those of its companions that
     there are; others are ignored. Bits are read literally, also where they contradict each other.
+    `out`, contiguous uint8 of the same shape, receives the classes and is returned: memory that
+    is used again spares the system the zeroing of new pages, which takes longer than decoding.
     ``BandError`` where the main raster is not given; ``MaskError`` for an unknown reading or
     option, different shapes, numbers that are not whole, or a value without meaning.
     """
@@ -90,13 +97,14 @@ def decode(
     settings = tuple(declared.settings(options).items())
     main = _main(declared, arrays)
     if declared.kind == "probability":
-        return _decode_probability(declared, main, settings)
+        return _decode_probability(declared, main, settings, _target(name, out, main.shape))
     companions = {
         each.key: _stored(declared, each.key, arrays[each.key], "uint8", main.shape)
         for each in declared.companions
         if each.key in arrays
     }
-    return _decode_tables(declared, main, companions, reading, settings)
+    target = _target(name, out, main.shape)
+    return _decode_tables(declared, main, companions, reading, settings, target)
 
 
 def contradictions(name: str, arrays: Mapping[str, NDArray[Any]]) -> int:
@@ -251,15 +259,23 @@ def _stored(
     return stored
 
 
+def _target(name: str, out: Bytes | None, shape: tuple[int, ...]) -> Bytes:
+    if out is None:
+        return np.empty(shape, dtype="uint8")
+    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise MaskError(f"{name}: out is {out.dtype} {out.shape}; give contiguous uint8 {shape}")
+    return out
+
+
 def _decode_tables(
     declared: Encoding,
     main: NDArray[Any],
     companions: Mapping[str, Bytes],
     reading: str,
     settings: _Settings,
+    out: Bytes,
 ) -> Bytes:
     """Rasters -> classes, by one table each."""
-    out = np.empty(main.shape, dtype="uint8")
     table = _class_table(declared.name, declared.reads[0], reading, settings)
     if not companions:
         if bits.decode(_flat(main), table, out.reshape(-1)) == classes.REFUSED:
@@ -303,14 +319,15 @@ def _refusal(declared: Encoding, key: str, raster: NDArray[Any], table: Bytes) -
 
 
 def _decode_probability(
-    declared: Encoding, main: NDArray[np.float32], settings: _Settings
+    declared: Encoding, main: NDArray[np.float32], settings: _Settings, out: Bytes
 ) -> Bytes:
     threshold = float(dict(settings)["threshold"])
     seen = np.isfinite(main)
     if ((main < 0) | (main > 1)).any():
         raise MaskError(f"{declared.name}: probabilities beyond 0 to 1; give them as fractions")
     cloud = np.where(main > threshold, classes.CLOUD, classes.CLEAR)
-    return np.where(seen, cloud, classes.NO_OBSERVATION).astype("uint8")
+    out[...] = np.where(seen, cloud, classes.NO_OBSERVATION)
+    return out
 
 
 @lru_cache(maxsize=256)

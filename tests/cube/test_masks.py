@@ -282,6 +282,22 @@ def test_other_integer_types_are_read_where_the_numbers_fit():
     assert masks.decode("clm", {"clm": np.uint8([0]), "edg": np.array([True])}).tolist() == [0]
 
 
+def test_classes_go_where_they_are_asked_to():
+    out = np.full((1, 3), 9, "uint8")
+    assert masks.decode("scl", {"scl": np.uint8([[4, 8, 0]])}, out=out) is out
+    assert out.tolist() == [[1, 2, 0]]
+    given_arrays = {key: np.zeros((1, 3), "uint8") for key in ("clm", "mg2", "edg")}
+    assert masks.decode("clm", given_arrays, out=out).tolist() == [[1, 1, 1]]
+    assert masks.decode("s2cloudless-prob", {"s2cloudless_prob": np.ones((1, 3))}, out=out) is out
+    for wrong in (
+        np.zeros(3, "uint8"),
+        np.zeros((1, 3), "int8"),
+        np.zeros((1, 6), "uint8")[:, ::2],
+    ):
+        with pytest.raises(MaskError, match="give contiguous uint8"):
+            masks.decode("scl", {"scl": np.uint8([[4, 8, 0]])}, out=wrong)
+
+
 def test_nothing_is_decoded_to_nothing():
     assert masks.decode("scl", {"scl": np.zeros((0, 4), "uint8")}).shape == (0, 4)
 
@@ -359,7 +375,7 @@ def test_a_real_scl(shared):
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("date", "snow", "cloud"),
-    [("20180422", 4000, 11341), ("20180512", 2400, 16961), ("20180530", 800, 31225)],
+    [("20180422", 4000, 11341), ("20180512", 800, 31225), ("20180530", 2400, 16961)],
 )
 def test_maja_rasters_without_an_edge(shared, date, snow, cloud):
     (folder,) = (shared / "wasp-reference" / "l2a").glob(f"*_{date}-*")
