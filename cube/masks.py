@@ -4,7 +4,6 @@ The classes are those of `cube.classes`; the encodings are the modules of `cube.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cube import classes
-from cube.encodings import discover
-from cube.encodings._declaration import READINGS, Classify, Encoding, Field, OptionValue
+from cube.encodings import encoding, encodings
+from cube.encodings._declaration import READINGS, Classify, Encoding, OptionValue
 from cube.errors import BandError, MaskError
+from cube.explanation import Explanation, explain
 from cube.kernels import bits, morphology
 
 __all__ = [
@@ -43,35 +43,6 @@ _RANK_OF_CLASS[_CLASS_OF_RANK] = np.arange(_CLASS_OF_RANK.size, dtype="uint8")
 
 _OUT_OF_REACH = np.int32(-(2**24))
 """Half-width of the disc beyond its last row: less than any raster is wide."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What one stored value says."""
-
-    encoding: str
-    title: str
-    value: int | float
-    lines: tuple[str, ...]
-    """One for each set bit, ``bit N (value V): meaning``, or the meaning of the value."""
-    class_code: int
-    """Class in the standard reading, of this raster alone and with default options."""
-    class_name: str
-    contradictions: tuple[str, ...]
-    """One sentence for each bit that denies another; empty where none does."""
-
-
-def encodings() -> tuple[Encoding, ...]:
-    """Every encoding there is, in alphabetical order of the names."""
-    return tuple(_discovered().values())
-
-
-def encoding(name: str) -> Encoding:
-    """Name, e.g. ``clm`` -> its declaration; ``BandError`` naming the known ones."""
-    known = _discovered()
-    if name not in known:
-        raise BandError(f"no mask encoding is called {name!r}; choose one of {' '.join(known)}")
-    return known[name]
 
 
 def decode(
@@ -123,30 +94,6 @@ def contradictions(name: str, arrays: Mapping[str, NDArray[Any]]) -> int:
             edge = _stored(declared, each.key, arrays[each.key], "uint8", main.shape)
             return int(bits.count_listed_or_outside(_flat(main), _flat(edge), table))
     return int(bits.count_listed(_flat(main), table))
-
-
-def explain(name: str, value: int | float | str) -> Explanation:
-    """One stored value (a number, or its text as ``33``, ``0x21``, ``0b100001``) -> its meaning.
-
-    ``MaskError`` where it is no whole number, is out of the encoding's range or has no meaning.
-    """
-    declared = encoding(name)
-    if declared.kind == "probability":
-        return _explain_probability(declared, value)
-    number = _whole(declared, value)
-    settings = declared.settings({})
-    code = declared.classify(number, "standard", settings)
-    if code == classes.REFUSED:
-        raise MaskError(f"{name} {number} has no meaning; {_range_of(declared)}")
-    return Explanation(
-        encoding=name,
-        title=declared.title,
-        value=number,
-        lines=_lines(declared, number),
-        class_code=code,
-        class_name=classes.NAMES[code],
-        contradictions=declared.disagreements(number),
-    )
 
 
 def dilate(mask_classes: Bytes, metres: float, resolution: float) -> Bytes:
@@ -229,11 +176,6 @@ def fractions(mask_classes: Bytes) -> dict[str, float]:
     return shares | {"cloud_cover": 100.0 * clouds / observed}
 
 
-@lru_cache(maxsize=1)
-def _discovered() -> dict[str, Encoding]:
-    return discover()
-
-
 def _main(declared: Encoding, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     key = declared.reads[0]
     if key not in arrays:
@@ -314,7 +256,7 @@ def _refusal(declared: Encoding, key: str, raster: NDArray[Any], table: Bytes) -
     )
     more = ", ..." if found.size > 5 else ""
     return MaskError(
-        f"{declared.name}: values without meaning in {key}: {shown}{more}; {_range_of(declared)}"
+        f"{declared.name}: values without meaning in {key}: {shown}{more}; {declared.range}"
     )
 
 
@@ -360,80 +302,6 @@ def _padded(table: Bytes) -> Bytes:
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(-1)
-
-
-def _whole(declared: Encoding, value: int | float | str) -> int:
-    try:
-        number = _read(value) if isinstance(value, str) else int(value)
-        whole = isinstance(value, str) or number == value
-    except (ValueError, OverflowError):
-        whole, number = False, 0
-    if not whole:
-        raise MaskError(f"{declared.name} values are whole numbers, not {value}")
-    if not 0 <= number <= declared.largest:
-        raise MaskError(
-            f"{number} is out of the range of {declared.name} ({declared.dtype}); "
-            f"give 0 to {declared.largest}"
-        )
-    return number
-
-
-def _read(text: str) -> int:
-    # Base 0 knows 0x21 and 0b100001 but not 007.
-    return int(text) if text.strip().isdecimal() else int(text, 0)
-
-
-def _lines(declared: Encoding, number: int) -> tuple[str, ...]:
-    if declared.nodata is not None and number == declared.nodata:
-        return (f"value {number}: no data",)
-    if declared.kind == "classes":
-        return tuple(
-            f"value {number}: {each.meaning}" for each in declared.values if each.code == number
-        )
-    lines = []
-    for bit in declared.bits:
-        state = number >> bit.index & (1 << bit.width) - 1
-        if isinstance(bit, Field):
-            last = bit.index + bit.width - 1
-            meaning = next(each.meaning for each in bit.states if each.code == state)
-            if state:
-                value = state << bit.index
-                lines.append(f"bits {bit.index}-{last} (value {value}): {bit.meaning}, {meaning}")
-        elif state:
-            lines.append(f"bit {bit.index} (value {1 << bit.index}): {bit.meaning}")
-    return tuple(lines) or ("no bit is set",)
-
-
-def _range_of(declared: Encoding) -> str:
-    if declared.kind == "classes":
-        codes = [each.code for each in declared.values]
-        codes += [] if declared.nodata is None else [declared.nodata]
-        return f"its values are {' '.join(map(str, codes))}"
-    named = ", ".join(
-        f"{bit.index}" if bit.width == 1 else f"{bit.index}-{bit.index + bit.width - 1}"
-        for bit in declared.bits
-    )
-    return f"its bits are {named}"
-
-
-def _explain_probability(declared: Encoding, value: int | float | str) -> Explanation:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not 0 <= number <= 1:
-        raise MaskError(f"{declared.name} values are probabilities from 0 to 1, not {value}")
-    threshold = declared.settings({})["threshold"]
-    code = int(decode(declared.name, {declared.reads[0]: np.array([number], "float32")})[0])
-    return Explanation(
-        encoding=declared.name,
-        title=declared.title,
-        value=number,
-        lines=(f"value {number:g}: probability of cloud; cloud above {threshold:g}",),
-        class_code=code,
-        class_name=classes.NAMES[code],
-        contradictions=(),
-    )
 
 
 def _disc(metres: float, resolution: float) -> NDArray[np.int32]:

@@ -4,12 +4,28 @@ A file put here is found by being here. Modules whose name begins with ``_`` hol
 share. A decoder that cannot be imported is an error, never a decoder less.
 """
 
+from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 
 from cube.encodings._declaration import Encoding
+from cube.errors import BandError
 
 
+def encodings() -> tuple[Encoding, ...]:
+    """Every encoding there is, in alphabetical order of the names."""
+    return tuple(discover().values())
+
+
+def encoding(name: str) -> Encoding:
+    """Name, e.g. ``clm`` -> its declaration; ``BandError`` naming the known ones."""
+    known = discover()
+    if name not in known:
+        raise BandError(f"no mask encoding is called {name!r}; choose one of {' '.join(known)}")
+    return known[name]
+
+
+@lru_cache(maxsize=1)
 def discover() -> dict[str, Encoding]:
     """Read every module of this package -> its encodings by name, in alphabetical order."""
     found: dict[str, Encoding] = {}

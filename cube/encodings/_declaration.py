@@ -167,6 +167,17 @@ class Encoding:
         """Largest number the data type holds."""
         return _RANGES[self.dtype]
 
+    @property
+    def range(self) -> str:
+        """Which values or bits there are, as the end of a message."""
+        if self.kind == "bits":
+            ends = [(bit.index, bit.index + bit.width - 1) for bit in self.bits]
+            named = (str(low) if low == high else f"{low}-{high}" for low, high in ends)
+            return f"its bits are {', '.join(named)}"
+        codes = [each.code for each in self.values]
+        codes += [] if self.nodata is None else [self.nodata]
+        return f"its values are {' '.join(map(str, codes))}"
+
     def settings(self, given: Mapping[str, object]) -> dict[str, OptionValue]:
         """Options as the user gave them -> all options, checked, with defaults."""
         known = {option.name: option for option in self.options}
