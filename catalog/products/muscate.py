@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from catalog.errors import ProductError
 from catalog.products.bands import BY_ESA, BY_MUSCATE, Band
 from catalog.products.folder import Folder, find, open_folder, top_names
-from catalog.products.outline import corners
+from catalog.products.outline import corners, ring
 from catalog.products.product import (
     ITEM_ID,
     MEDIA_TYPES,
@@ -19,6 +19,8 @@ from catalog.products.product import (
     Product,
     ProductAsset,
     Ring,
+    checked_angles,
+    checked_grid,
     mean_angles,
 )
 from catalog.products.xml import Document, attribute, text_of
@@ -94,14 +96,6 @@ class MuscateReader:
             the other is, it takes the keys and a warning says so.
         """
         return _Muscate(open_folder(location), reflectance).product()
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file that the metadata name and that exists."""
-
-    path: str
-    element: Element
 
 
 class _Muscate:
@@ -227,10 +221,10 @@ class _Muscate:
     def _sun(self) -> Angles | None:
         zenith = self.main.number("Mean_Value_List/Sun_Angles/ZENITH_ANGLE")
         azimuth = self.main.number("Mean_Value_List/Sun_Angles/AZIMUTH_ANGLE")
-        if zenith is None or azimuth is None:
+        sun = checked_angles(self.main.source, zenith, azimuth)
+        if sun is None:
             self.warnings.append(f"{self.main.source}: no mean sun angles")
-            return None
-        return Angles(zenith, azimuth)
+        return sun
 
     def _views(self) -> dict[str, Angles]:
         """ESA's band name -> mean viewing direction; bands that say NaN are left out."""
@@ -241,20 +235,21 @@ class _Muscate:
                 self.main.as_number(element.findtext(each, "nan"), each)
                 for each in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")
             )
-            if band and zenith is not None and azimuth is not None:
-                views[band.esa] = Angles(zenith, azimuth)
+            view = checked_angles(self.main.source, zenith, azimuth)
+            if band and view:
+                views[band.esa] = view
         return views
 
     def _grid(self, group: str) -> Grid:
         def number(name: str) -> float:
             return self.main.need_number(f"Group_Geopositioning[@group_id='{group}']/{name}")
 
-        return Grid(
-            epsg=self.epsg,
-            left=number("ULX"),
-            top=number("ULY"),
+        return checked_grid(
+            self.main.source,
+            self.epsg,
+            corner=(number("ULX"), number("ULY")),
             step=(number("XDIM"), number("YDIM")),
-            shape=(int(number("NROWS")), int(number("NCOLS"))),
+            shape=(number("NROWS"), number("NCOLS")),
         )
 
     def _footprint(self) -> Ring:
@@ -264,9 +259,9 @@ class _Muscate:
             longitude = self.main.number(f"Global_Geopositioning/Point[@name='{name}']/LON")
             latitude = self.main.number(f"Global_Geopositioning/Point[@name='{name}']/LAT")
             if longitude is None or latitude is None:
-                return corners(self.grids["R1"])
+                return corners(self.main.source, self.grids["R1"])
             points.append((longitude, latitude))
-        return (*points, points[0])
+        return ring(self.main.source, points)
 
     def _assets(self) -> Iterator[ProductAsset]:
         yield from self._reflectance_assets()
@@ -275,8 +270,8 @@ class _Muscate:
         if absent:
             self.warnings.append(f"{self.folder.location}: not delivered: {' '.join(absent)}")
         if quicklook := self._existing(self.main.text("QUICKLOOK")):
-            yield self._asset("thumbnail", quicklook, ("thumbnail",))
-        yield self._asset("metadata", self.main_path, ("metadata",))
+            yield self._file("thumbnail", quicklook, ("thumbnail",))
+        yield self._file("metadata", self.main_path, ("metadata",))
 
     def _existing(self, named: str | None) -> str | None:
         """Path that the metadata name -> the member that it means, where there is one.
@@ -352,14 +347,10 @@ class _Muscate:
         self, kind: Reflectance, band: Band, path: str, group: str, number: int | None = None
     ) -> ProductAsset:
         quantification = self.main.need_quantification("REFLECTANCE_QUANTIFICATION_VALUE")
-        return self._asset(
-            band.key,
-            path,
-            ("data", "reflectance"),
-            group,
-            number,
+        return replace(
+            self._file(band.key, path, ("data", "reflectance"), group, number),
             band=band.esa,
-            data_type=self._data_type(NATURES[kind], "Image"),
+            data_type=self._data_type(NATURES[kind]),
             nodata=self._special("nodata"),
             scale=1 / quantification,
             offset=0.0,
@@ -377,14 +368,9 @@ class _Muscate:
                     continue
                 # Early products hold the interpolation of aerosol alone, as bit 0 of IAO.
                 encoding = "iao" if "_IAO_" in path.rpartition("/")[2] else mask
-                yield self._asset(
-                    mask if group == "R1" else f"{mask}_{metres}m",
-                    path,
-                    ("data", "classification"),
-                    group,
-                    data_type="uint8",
-                    encoding=encoding,
-                )
+                key = mask if group == "R1" else f"{mask}_{metres}m"
+                file = self._file(key, path, ("data", "classification"), group)
+                yield replace(file, data_type="uint8", encoding=encoding)
 
     def _mask_files(self) -> Iterator[tuple[tuple[str, str], str]]:
         for nature in (*MASK_NATURES, "Cloud"):
@@ -404,7 +390,7 @@ class _Muscate:
         )
         for key, nature, role, usual_number in layers:
             files = {
-                attribute(element, "group_id"): _File(path, element)
+                attribute(element, "group_id"): (path, attribute(element, "band_number"))
                 for element in self._named(nature, "Image")
                 if (path := self._existing(text_of(element)))
             }
@@ -412,18 +398,14 @@ class _Muscate:
             if group is None:
                 absent.append(key.upper())
                 continue
-            number = attribute(files[group].element, "band_number")
-            upper = nature.upper()
-            quantification = self.main.need_quantification(f"{upper}_QUANTIFICATION_VALUE")
-            yield self._asset(
-                key,
-                files[group].path,
-                ("data", role),
-                group,
-                self.main.as_whole(number, "band_number") if number else usual_number,
-                data_type=self._data_type(nature, "Image"),
+            path, text = files[group]
+            number = self.main.as_whole(text, "band_number") if text else usual_number
+            quantification = f"{nature.upper()}_QUANTIFICATION_VALUE"
+            yield replace(
+                self._file(key, path, ("data", role), group, number),
+                data_type=self._data_type(nature),
                 nodata=self._special(f"{nature.lower()}_nodata"),
-                scale=1 / quantification,
+                scale=1 / self.main.need_quantification(quantification),
                 offset=0.0,
             )
 
@@ -431,48 +413,32 @@ class _Muscate:
         text = self.main.text(f"SPECIAL_VALUE[@name='{name}']")
         return None if text is None else self.main.as_whole(text, f"special value {name}")
 
-    def _data_type(self, nature: str, what: Literal["Image", "Mask"]) -> str | None:
-        for group in self.main.all(f"{what}_List/{what}"):
-            if group.findtext(f"{what}_Properties/NATURE", "").strip() == nature:
-                encoding = group.findtext(f"{what}_Properties/ENCODING", "").strip().lower()
+    def _data_type(self, nature: str) -> str | None:
+        for image in self.main.all("Image_List/Image/Image_Properties"):
+            if image.findtext("NATURE", "").strip() == nature:
+                encoding = image.findtext("ENCODING", "").strip().lower()
                 return {"byte": "uint8"}.get(encoding, encoding) or None
         return None
 
-    def _asset(
+    def _file(
         self,
         key: str,
         path: str,
         roles: tuple[str, ...],
         group: str | None = None,
         number: int | None = None,
-        *,
-        band: str | None = None,
-        data_type: str | None = None,
-        nodata: float | None = None,
-        scale: float | None = None,
-        offset: float | None = None,
-        encoding: str | None = None,
-        view: Angles | None = None,
     ) -> ProductAsset:
+        """Asset of a file, or of one numbered band of it."""
         href = self.folder.href(path)
         return ProductAsset(
             key=key,
             href=href if number is None else f"vrt://{href}?bands={number}",
-            media_type=MEDIA_TYPES.get(
-                f".{path.rpartition('.')[2].lower()}", "application/octet-stream"
-            ),
+            media_type=MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream"),
             roles=roles,
             gsd=GROUPS[group] if group else None,
             grid=self.grids[group] if group else None,
-            band=band,
             file=None if number is None else href,
             file_band=number,
-            data_type=data_type,
-            nodata=nodata,
-            scale=scale,
-            offset=offset,
-            encoding=encoding,
-            view=view,
             size=self.folder.size(path),
         )
 

@@ -10,7 +10,17 @@ from catalog.errors import ProductError
 from catalog.products.product import Grid, Ring
 
 
-def corners(grid: Grid) -> Ring:
+def ring(source: str, points: Iterable[tuple[float, float]]) -> Ring:
+    """Points (longitude, latitude) -> closed ring; ``ProductError`` where they enclose nothing."""
+    found = tuple(points)
+    if any(abs(longitude) > 360 or abs(latitude) > 90 for longitude, latitude in found):
+        raise ProductError(f"{source}: the footprint is not in degrees of longitude and latitude")
+    if len(set(found)) < 3 or shapely.Polygon(found).convex_hull.area == 0:
+        raise ProductError(f"{source}: the footprint encloses no area")
+    return found if found[0] == found[-1] else (*found, found[0])
+
+
+def corners(source: str, grid: Grid) -> Ring:
     """Outer corners of a lattice -> closed counter-clockwise ring of (longitude, latitude)."""
     right = grid.left + grid.shape[1] * grid.step[0]
     bottom = grid.top + grid.shape[0] * grid.step[1]
@@ -19,9 +29,9 @@ def corners(grid: Grid) -> Ring:
     try:
         transformer = pyproj.Transformer.from_crs(grid.epsg, 4326, always_xy=True)
     except pyproj.exceptions.CRSError:
-        raise ProductError(f"EPSG:{grid.epsg} is not a coordinate system") from None
+        raise ProductError(f"{source}: EPSG:{grid.epsg} is not a coordinate system") from None
     longitudes, latitudes = transformer.transform(xs, ys)
-    return tuple(zip(longitudes, latitudes, strict=True))
+    return ring(source, zip(longitudes, latitudes, strict=True))
 
 
 def geometry_and_bbox(rings: Iterable[Ring]) -> tuple[dict[str, Any], list[float]]:
@@ -32,8 +42,6 @@ def geometry_and_bbox(rings: Iterable[Ring]) -> tuple[dict[str, Any], list[float
     3.1.9 and 5.2). Polygons are made valid and counter-clockwise.
     """
     parts = [part for ring in rings for part in _parts(_unwrapped(ring))]
-    if not parts:
-        raise ProductError("the footprint has no area")
     polygons = sorted(
         (shapely.orient_polygons(part) for part in parts), key=lambda part: part.bounds
     )

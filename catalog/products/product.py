@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from catalog.errors import ProductError
+
 Family = Literal["safe", "muscate"]
 Level = Literal["l1c", "l2a", "maja"]
 Ring = tuple[tuple[float, float], ...]
@@ -140,6 +142,36 @@ class Reader(Protocol):
     def read(self, location: Path) -> Product:
         """Folder, zip or metadata file -> product; ``ProductError`` where it is unusable."""
         ...
+
+
+def checked_grid(
+    source: str,
+    epsg: int,
+    corner: tuple[float, float],
+    step: tuple[float, float],
+    shape: tuple[float, float],
+) -> Grid:
+    """Facts of a lattice -> the lattice; ``ProductError`` where they cannot be true.
+
+    Tiles lie in the UTM zones of WGS 84, with rows running south (Sentinel-2 Products
+    Specification Document, tiling grid).
+    """
+    if not (32601 <= epsg <= 32660 or 32701 <= epsg <= 32760):
+        raise ProductError(f"{source}: EPSG:{epsg} is not a UTM zone of WGS 84, as tiles have it")
+    if min(shape) < 1 or step[0] <= 0 or step[1] >= 0:
+        raise ProductError(
+            f"{source}: a raster of {shape[0]:g} x {shape[1]:g} pixels of {step[0]:g} x {step[1]:g} m"
+        )
+    return Grid(epsg, corner[0], corner[1], step, (int(shape[0]), int(shape[1])))
+
+
+def checked_angles(source: str, zenith: float | None, azimuth: float | None) -> Angles | None:
+    """Zenith and azimuth -> direction, nothing where either is; ``ProductError`` if impossible."""
+    if zenith is None or azimuth is None:
+        return None
+    if not 0 <= zenith <= 180 or abs(azimuth) > 360:
+        raise ProductError(f"{source}: a zenith of {zenith:g} and azimuth of {azimuth:g} degrees")
+    return Angles(zenith, azimuth % 360)
 
 
 def mean_angles(angles: Iterable[Angles]) -> Angles | None:

@@ -7,12 +7,14 @@ many tiles (``S2A_OPER_PRD_...``, ``S2A_USER_PRD_...``) are refused.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from catalog.errors import ProductError
 from catalog.products.bands import BANDS, Band
 from catalog.products.folder import Folder, find, open_folder, top_names
+from catalog.products.outline import ring
 from catalog.products.product import (
     ITEM_ID,
     MEDIA_TYPES,
@@ -22,6 +24,8 @@ from catalog.products.product import (
     Product,
     ProductAsset,
     Ring,
+    checked_angles,
+    checked_grid,
     mean_angles,
 )
 from catalog.products.xml import Document, attribute, text_of
@@ -134,7 +138,7 @@ class _Safe:
             )
         wanted = named.pop() if named else "*"
         pattern = re.escape(wanted) if wanted != "*" else "[^/]+"
-        found = find(self.folder, rf"GRANULE/{pattern}/(MTD_TL|S2._.*_L(1C|2A)_TL_.*)\.xml")
+        found = find(self.folder, rf"GRANULE/{pattern}/MTD_TL\.xml")
         if len(found) != 1:
             what = "missing" if not found else f"{len(found)} files called"
             raise ProductError(f"{self.folder.location}: {what} GRANULE/{wanted}/MTD_TL.xml")
@@ -163,10 +167,10 @@ class _Safe:
     def _sun(self) -> Angles | None:
         zenith = self.granule.number("Mean_Sun_Angle/ZENITH_ANGLE")
         azimuth = self.granule.number("Mean_Sun_Angle/AZIMUTH_ANGLE")
-        if zenith is None or azimuth is None:
+        sun = checked_angles(self.granule.source, zenith, azimuth)
+        if sun is None:
             self.warnings.append(f"{self.granule.source}: no mean sun angles")
-            return None
-        return Angles(zenith, azimuth)
+        return sun
 
     def _views(self) -> dict[str, Angles]:
         """ESA's band name -> mean viewing direction; bands that say NaN are left out."""
@@ -177,8 +181,9 @@ class _Safe:
                 self.granule.as_number(element.findtext(each, "nan"), each)
                 for each in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")
             )
-            if band and zenith is not None and azimuth is not None:
-                views[band] = Angles(zenith, azimuth)
+            view = checked_angles(self.granule.source, zenith, azimuth)
+            if band and view:
+                views[band] = view
         return views
 
     def _epsg(self) -> int:
@@ -190,12 +195,12 @@ class _Safe:
             path = f"Tile_Geocoding/{element}[@resolution='{resolution}']/{name}"
             return self.granule.need_number(path)
 
-        return Grid(
-            epsg=self.epsg,
-            left=number("Geoposition", "ULX"),
-            top=number("Geoposition", "ULY"),
+        return checked_grid(
+            self.granule.source,
+            self.epsg,
+            corner=(number("Geoposition", "ULX"), number("Geoposition", "ULY")),
             step=(number("Geoposition", "XDIM"), number("Geoposition", "YDIM")),
-            shape=(int(number("Size", "NROWS")), int(number("Size", "NCOLS"))),
+            shape=(number("Size", "NROWS"), number("Size", "NCOLS")),
         )
 
     def _images(self) -> Iterator[tuple[tuple[str, int], str]]:
@@ -216,7 +221,7 @@ class _Safe:
         yield from self._layer_assets()
         yield from self._quality_assets()
         for key, path in (("metadata", self.main_path), ("granule_metadata", self.granule_path)):
-            yield self._asset(key, path, ("metadata",))
+            yield self._file(key, path, ("metadata",))
 
     def _band_assets(self) -> Iterator[ProductAsset]:
         paths = dict(self._band_files())
@@ -233,11 +238,8 @@ class _Safe:
         offsets = self._offsets()
         saturated = self._special("SATURATED")
         for band, (resolution, path) in paths.items():
-            yield self._asset(
-                band.key,
-                path,
-                ("data", "reflectance"),
-                resolution,
+            yield replace(
+                self._file(band.key, path, ("data", "reflectance"), resolution),
                 band=band.esa,
                 data_type="uint16",
                 nodata=self._special("NODATA"),
@@ -312,11 +314,9 @@ class _Safe:
                 continue
             tag = f"{name}_QUANTIFICATION_VALUE"
             quantification = self.main.need_quantification(tag, f"L2A_{tag}")
-            yield self._asset(
-                name.lower(),
-                path,
-                ("data", "aerosol" if name == "AOT" else "water-vapor"),
-                found[0],
+            roles = ("data", "aerosol" if name == "AOT" else "water-vapor")
+            yield replace(
+                self._file(name.lower(), path, roles, found[0]),
                 data_type="uint16",
                 nodata=self._special("NODATA"),
                 scale=1 / quantification,
@@ -326,9 +326,8 @@ class _Safe:
             self.warnings.append(f"{self.folder.location}: not delivered: {' '.join(absent)}")
         for resolution in RESOLUTIONS:
             if path := self.files.get(("TCI", resolution), ""):
-                yield self._asset(
-                    "visual", path, ("visual",), resolution, data_type="uint8", count=3
-                )
+                picture = self._file("visual", path, ("visual",), resolution)
+                yield replace(picture, data_type="uint8", count=3)
                 return
 
     def _quality_assets(self) -> Iterator[ProductAsset]:
@@ -347,39 +346,25 @@ class _Safe:
         if path := quality(r"MSK_CLASSI_B00\.(jp2|tiff?)"):
             yield self._mask("classi", path, 60, count=3)
         elif path := quality(r".*MSK_CLOUDS_.*B00.*\.gml"):
-            yield self._asset("classi", path, ("data", "classification"), encoding="clouds-gml")
+            polygons = self._file("classi", path, ("data", "classification"))
+            yield replace(polygons, encoding="clouds-gml")
         else:
             self.warnings.append(
                 f"{self.folder.location}: not delivered: MSK_CLASSI_B00 or MSK_CLOUDS_B00"
             )
         if path := quality(r".*_PVI.*\.(jp2|tiff?)"):
-            yield self._asset("thumbnail", path, ("thumbnail",), data_type="uint8", count=3)
+            picture = self._file("thumbnail", path, ("thumbnail",))
+            yield replace(picture, data_type="uint8", count=3)
 
     def _mask(
         self, key: str, path: str, resolution: int, nodata: int | None = None, count: int = 1
     ) -> ProductAsset:
         roles = ("data", "probability" if key.endswith("prb") else "classification")
-        return self._asset(
-            key, path, roles, resolution,
-            data_type="uint8", nodata=nodata, count=count, encoding=key,
-        )  # fmt: skip
+        file = self._file(key, path, roles, resolution)
+        return replace(file, data_type="uint8", nodata=nodata, count=count, encoding=key)
 
-    def _asset(
-        self,
-        key: str,
-        path: str,
-        roles: tuple[str, ...],
-        resolution: int | None = None,
-        *,
-        band: str | None = None,
-        data_type: str | None = None,
-        count: int = 1,
-        nodata: float | None = None,
-        scale: float | None = None,
-        offset: float | None = None,
-        saturated: int | None = None,
-        encoding: str | None = None,
-        view: Angles | None = None,
+    def _file(
+        self, key: str, path: str, roles: tuple[str, ...], resolution: int | None = None
     ) -> ProductAsset:
         return ProductAsset(
             key=key,
@@ -388,15 +373,6 @@ class _Safe:
             roles=roles,
             gsd=resolution,
             grid=self.grids[resolution] if resolution else None,
-            band=band,
-            data_type=data_type,
-            count=count,
-            nodata=nodata,
-            scale=scale,
-            offset=offset,
-            saturated=saturated,
-            encoding=encoding,
-            view=view,
             size=self.folder.size(path),
         )
 
@@ -429,15 +405,12 @@ def _footprint(main: Document) -> tuple[Ring, ...]:
     rings = []
     for element in main.all("Global_Footprint/EXT_POS_LIST"):
         numbers = [main.as_number(each, "EXT_POS_LIST") for each in text_of(element).split()]
-        if len(numbers) < 8 or len(numbers) % 2 or None in numbers:
-            raise ProductError(
-                f"{main.source}: EXT_POS_LIST is no ring of latitudes and longitudes"
-            )
         values = [each for each in numbers if each is not None]
-        ring = [*zip(values[1::2], values[0::2], strict=True)]
-        if ring[0] != ring[-1]:
-            ring.append(ring[0])
-        rings.append(tuple(ring))
+        if len(numbers) % 2 or len(values) < len(numbers):
+            raise ProductError(
+                f"{main.source}: EXT_POS_LIST is no list of latitudes and longitudes"
+            )
+        rings.append(ring(main.source, zip(values[1::2], values[0::2], strict=True)))
     if not rings:
         raise ProductError(f"{main.source}: no Global_Footprint/EXT_POS_LIST in the metadata")
     return tuple(rings)

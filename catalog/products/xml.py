@@ -68,10 +68,10 @@ class Document:
         content = self.need(*paths)
         try:
             moment = datetime.fromisoformat(content)
-        except ValueError:
+            # Times without a zone are UTC throughout both families of products.
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise ProductError(f"{self.source}: {paths[0]} {content!r} is not a time") from None
-        # Times without a zone are UTC throughout both families of products.
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def as_number(self, content: str, name: str) -> float | None:
         """Text -> finite number, nothing for NaN; ``ProductError`` where it is no number."""

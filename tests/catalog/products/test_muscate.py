@@ -169,7 +169,12 @@ def test_quantification_comes_from_the_xml(muscate):
         ({"REFLECTANCE_QUANTIFICATION_VALUE": "many"}, "'many' is not a number"),
         ({"ACQUISITION_DATE": "yesterday"}, "'yesterday' is not a time"),
         ({"HORIZONTAL_CS_CODE": "UTM"}, "'UTM' is not a number"),
+        ({"HORIZONTAL_CS_CODE": "4326"}, "EPSG:4326 is not a UTM zone"),
         ({"NROWS": "nan"}, "is not a number"),
+        ({"NROWS": "0"}, "a raster of 0 x 120 pixels of 10 x -10 m"),
+        ({"ZENITH_ANGLE": "-3"}, "a zenith of -3 and azimuth of"),
+        ({"LAT": "95"}, "not in degrees of longitude and latitude"),
+        ({"LON": "0.5"}, "encloses no area"),
     ],
 )
 def test_odd_metadata(muscate, odd, message):
