@@ -197,7 +197,7 @@ def _mistaken(
     wrong = _most(blue / 0.08 + near / 0.05 + 0.5 * rim, truth == CLEAR, errors.false_cloud)
     called[wrong] = CLOUD
     ground_seen = (truth == CLEAR) | (truth == WATER)
-    wrong = _most(-nir / 0.1 + patches, ground_seen & (called == truth), errors.false_shadow)
+    wrong = _most(-nir / 0.4 + patches, ground_seen & (called == truth), errors.false_shadow)
     called[wrong] = CLOUD_SHADOW
     return called
 
