@@ -29,6 +29,8 @@ class Variable:
     """Nodata of reflectances and AOT; of encoded masks the value of unwritten chunks, 0."""
     scale: float | None
     title: str
+    outside: int = 0
+    """Value of encoded masks beyond the source's raster: an edge mask says "outside" there."""
 
 
 def group_name(resolution: int) -> str:
@@ -99,6 +101,7 @@ def _encoded(name: str, asset: str, resolution: int, title: str) -> Variable:
         fill_value=0,
         scale=None,
         title=title,
+        outside=int(name == "edg"),
     )
 
 

@@ -1,0 +1,134 @@
+"""Encoded masks in a cube -> classes on a window of any of its groups."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.bands import REFLECTANCE_NODATA
+from cube.classes import NO_OBSERVATION
+from cube.errors import BandError
+from cube.masks import contradictions, decode, dilate, encoding, to_10m, to_20m
+from cube.store import Cube, DateEntry, Spec
+
+Classes = npt.NDArray[np.uint8]
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReading:
+    """How an encoded mask of a cube is read."""
+
+    encoding: str
+    reading: str = "standard"
+    buffer: float = 0.0
+    """Metres by which clouds and shadows grow."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def mask_group(spec: Spec, name: str) -> str:
+    """Encoding -> the group of the cube that holds it; ``BandError`` where none does."""
+    for group in spec.groups:
+        if spec.variable(group, encoding(name).reads[0]) is not None:
+            return group
+    held = sorted({v.name for v in spec.variables if v.kind == "encoded"})
+    raise BandError(
+        f"the {spec.level} cube of {spec.tile} holds no mask {name!r}; it holds {' '.join(held)}"
+    )
+
+
+def has_mask(entry: DateEntry, name: str) -> bool:
+    """Whether a date was delivered with the encoding's main raster."""
+    return encoding(name).reads[0] in entry.variables
+
+
+def read_classes(
+    cube: Cube, entries: Sequence[DateEntry], reading: MaskReading, group: str, window: Window
+) -> Classes:
+    """Dates and a window of a group -> ``(time, y, x)`` uint8 classes there.
+
+    The mask is decoded in its own group; going from 20 m to 10 m the nearest counts, from 10 m to
+    20 m any cloud or shadow wins. A date without the mask is no_observation. The buffer is grown
+    from beyond the window, so that a window equals that part of the whole.
+    """
+    native = mask_group(cube.spec, reading.encoding)
+    ratio = cube.spec.groups[group] / cube.spec.groups[native]
+    there = _scaled(window, ratio)
+    decoded = [_decode_date(cube, entry, reading, native, there) for entry in entries]
+    rows, columns = window
+    shape = (len(entries), rows.stop - rows.start, columns.stop - columns.start)
+    if not entries:
+        return np.zeros(shape, np.uint8)
+    stack = np.stack(decoded)
+    if ratio == 1:
+        return stack
+    return to_20m(stack) if ratio > 1 else to_10m(stack)
+
+
+def count_contradictions(cube: Cube, entry: DateEntry, name: str, window: Window) -> int:
+    """Pixels of a date's window, in the mask's own group, whose bits deny each other."""
+    group = mask_group(cube.spec, name)
+    return contradictions(name, _encoded(cube, entry, name, group, window))
+
+
+def _decode_date(
+    cube: Cube, entry: DateEntry, reading: MaskReading, group: str, window: Window
+) -> Classes:
+    rows, columns = window
+    if not has_mask(entry, reading.encoding):
+        return np.full((rows.stop - rows.start, columns.stop - columns.start), NO_OBSERVATION, "u1")
+    resolution = cube.spec.groups[group]
+    halo = int(np.ceil(reading.buffer / resolution))
+    wider = _widened(window, halo, cube.spec.shape(group))
+    arrays = _encoded(cube, entry, reading.encoding, group, wider)
+    found = decode(reading.encoding, arrays, reading.reading, **reading.options)
+    _leave_out_unseen(cube, entry, reading.encoding, group, wider, found)
+    if not halo:
+        return found
+    grown = dilate(found, reading.buffer, resolution)
+    top, left = rows.start - wider[0].start, columns.start - wider[1].start
+    return grown[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+
+
+def _encoded(
+    cube: Cube, entry: DateEntry, name: str, group: str, window: Window
+) -> dict[str, npt.NDArray[Any]]:
+    wanted = [key for key in encoding(name).reads if key in entry.variables]
+    held = [key for key in wanted if cube.spec.variable(group, key) is not None]
+    return {key: cube.read(group, key, [entry.slot], window)[0] for key in held}
+
+
+def _leave_out_unseen(
+    cube: Cube, entry: DateEntry, name: str, group: str, window: Window, found: Classes
+) -> None:
+    """Where the product came without its edge mask, nodata of the reflectances stands for it."""
+    needs_edge = any(companion.outside for companion in encoding(name).companions)
+    if not needs_edge or "edg" in entry.variables:
+        return
+    bands = [
+        v.name
+        for v in cube.spec.variables
+        if v.group == group and v.kind == "reflectance" and v.name in entry.variables
+    ]
+    observed = np.zeros(found.shape, bool)
+    for band in bands:
+        observed |= cube.read(group, band, [entry.slot], window)[0] != REFLECTANCE_NODATA
+    found[~observed] = NO_OBSERVATION
+
+
+def _scaled(window: Window, ratio: float) -> Window:
+    rows, columns = window
+    return (
+        slice(round(rows.start * ratio), round(rows.stop * ratio)),
+        slice(round(columns.start * ratio), round(columns.stop * ratio)),
+    )
+
+
+def _widened(window: Window, halo: int, shape: tuple[int, int]) -> Window:
+    rows, columns = window
+    return (
+        slice(max(0, rows.start - halo), min(shape[0], rows.stop + halo)),
+        slice(max(0, columns.start - halo), min(shape[1], columns.stop + halo)),
+    )

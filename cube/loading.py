@@ -1,0 +1,378 @@
+"""STAC items of one solar day -> pixels on a cube's grid, in the cube's encodings.
+
+The only importer of odc.stac and of stackstac, the second engine. Everything read is eager and
+bounded: one group of one window of one date at a time.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import odc.stac
+import pystac
+import stackstac
+from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioError
+
+from cube.bands import REFLECTANCE_NODATA
+from cube.errors import BandError, LoadError
+from cube.gml import rasterise_clouds
+from cube.grid import Extent, on_lattice
+from cube.kernels.encode import encode
+from cube.rasters import RESAMPLING, read_header
+from cube.variables import Variable
+
+Array = npt.NDArray[Any]
+Document = Mapping[str, Any]
+Engine = Callable[[Sequence["_Raster"], GeoBox, Extent], dict[str, Array]]
+
+GML = "application/gml+xml"
+CLASSI_BANDS = ("opaque", "cirrus", "snow")
+"""Bands of MSK_CLASSI_B00, packed into bits 0, 1 and 2 (ESA, Products Specification, 5.x masks)."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Pixels of a date in one group and window."""
+
+    pixels: dict[str, Array] = field(default_factory=dict)
+    """Variable -> ``(y, x)`` int16 or uint8; variables that no source has are absent."""
+    clipped: int = 0
+    """Pixels beyond what int16 holds."""
+
+
+def load_items(
+    items: Sequence[Document],
+    variables: Sequence[Variable],
+    extent: Extent,
+    resolution: int,
+    *,
+    engine: str = "odc-stac",
+) -> Loaded:
+    """STAC items of one solar day -> ``(y, x)`` arrays on the extent's grid, cube encodings.
+
+    Parameters
+    ----------
+    items : granules in the order of merging: a pixel comes, in all variables, from the first item
+        that has data there in any reflectance band.
+    variables : what to load, all of one group; an item without the asset is passed over.
+    extent, resolution : the grid, metres.
+    engine : ``odc-stac`` or ``stackstac``; the pixels are the same.
+
+    Reflectances are int16, scale 0.0001, nodata -10000; the source's nodata is tested before its
+    offset is applied. Masks are as delivered, 0 outside. ``LoadError`` names the file that failed.
+    """
+    load = _engine(engine)
+    granules = [_load_granule(item, variables, extent, resolution, load) for item in items]
+    merged = granules[0] if len(granules) == 1 else _merge(granules, variables)
+    clipped = sum(granule.clipped for granule in granules)
+    return Loaded(merged.pixels, clipped)
+
+
+def resampling_notes(
+    item: Document, variables: Iterable[Variable], extent: Extent, groups: Mapping[str, int]
+) -> list[str]:
+    """One sentence for each way in which an item's rasters are brought to the grid, if any is."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for variable in variables:
+        asset = item["assets"].get(variable.asset)
+        if asset is None or asset.get("type") == GML:
+            continue
+        raster = _raster(item, asset, variable, variable.name, None)
+        method = raster.resampling(extent, groups[variable.group])
+        if method is not None and variable.kind == "reflectance":
+            source = f"EPSG:{raster.epsg} {abs(raster.transform[0]):g} m"
+            found.setdefault((method, source), []).append(variable.name)
+    return [
+        f"{item['id']}: {' '.join(names)} resampled by {method} from {source}"
+        for (method, source), names in found.items()
+    ]
+
+
+def coarser_than_nominal(item: Document, variables: Iterable[Variable]) -> dict[str, float]:
+    """Reflectance bands whose rasters are coarser than the band is: name -> metres."""
+    found = {}
+    for variable in variables:
+        asset = item["assets"].get(variable.asset)
+        if asset is None or variable.kind != "reflectance":
+            continue
+        size = abs(_transform(item, asset)[0])
+        if size > variable.resolution:
+            found[variable.name] = size
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """One band of one file, as both engines are told of it."""
+
+    key: str
+    href: str
+    epsg: int
+    transform: tuple[float, ...]
+    shape: tuple[int, int]
+    dtype: str
+    nodata: float
+    kind: str
+    scale: float
+    offset: float
+
+    def resampling(self, extent: Extent, resolution: int) -> str | None:
+        """How the raster comes to a grid; None where its pixels are the grid's."""
+        if self.epsg == extent.epsg and on_lattice(self.transform, extent, resolution):
+            return None
+        if self.kind == "encoded":
+            return "nearest"  # codes do not average
+        finer = abs(self.transform[0]) < resolution
+        return "average" if finer else "bilinear"
+
+
+def _load_granule(
+    item: Document,
+    variables: Sequence[Variable],
+    extent: Extent,
+    resolution: int,
+    load: Engine,
+) -> Loaded:
+    geobox = extent.geobox(resolution)
+    rasters: list[_Raster] = []
+    loaded = Loaded()
+    for variable in variables:
+        asset = item["assets"].get(variable.asset)
+        if asset is None:
+            continue
+        if asset.get("type") == GML:
+            loaded.pixels[variable.name] = rasterise_clouds(
+                _text(asset["href"]), geobox, asset["href"]
+            )
+        elif variable.name == "classi":
+            rasters += [
+                _raster(item, asset, variable, f"classi_{name}", band)
+                for band, name in enumerate(CLASSI_BANDS, 1)
+            ]
+        else:
+            rasters.append(_raster(item, asset, variable, variable.name, None))
+    if not rasters and not loaded.pixels:
+        return loaded
+    raw = _read(load, rasters, geobox, extent, item)
+    by_key = {raster.key: raster for raster in rasters}
+    for variable in variables:
+        if variable.name == "classi" and "classi_opaque" in raw:
+            loaded.pixels["classi"] = _packed([raw[f"classi_{name}"] for name in CLASSI_BANDS])
+        elif variable.name in raw:
+            pixels, clipped = _encoded(raw[variable.name], by_key[variable.name], variable)
+            loaded.pixels[variable.name] = pixels
+            loaded.clipped += clipped
+    return loaded
+
+
+def _text(href: str) -> bytes:
+    """Content of a small file beside the rasters, in a folder or a zip."""
+    try:
+        if not href.startswith("/vsizip/"):
+            return Path(href).read_bytes()
+        archive, _, member = href.removeprefix("/vsizip/").partition(".zip/")
+        with zipfile.ZipFile(f"{archive}.zip") as opened:
+            return opened.read(member)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise LoadError(f"cannot read {href}: {error}") from error
+
+
+def _encoded(raw: Array, raster: _Raster, variable: Variable) -> tuple[Array, int]:
+    if variable.scale is None:
+        return raw.astype(variable.dtype, copy=False), 0
+    out = np.empty(raw.shape, variable.dtype)
+    gain, shift = raster.scale / variable.scale, raster.offset / variable.scale
+    # 0.0001 / 0.0001 and -0.1 / 0.0001 are whole but for the last bit; the stored numbers are not.
+    clipped = encode(raw, float(raster.nodata), _whole(gain), _whole(shift), out)
+    return out, clipped if variable.kind == "reflectance" else 0
+
+
+def _whole(value: float) -> float:
+    return float(round(value)) if abs(value - round(value)) < 1e-9 else value
+
+
+def _packed(bands: Sequence[Array]) -> Array:
+    packed = np.zeros(bands[0].shape, np.uint8)
+    for bit, pixels in enumerate(bands):
+        packed |= (pixels == 1).astype(np.uint8) << bit
+    return packed
+
+
+def _unseen(variable: Variable) -> int:
+    return variable.outside if variable.kind == "encoded" else variable.fill_value
+
+
+def _merge(granules: Sequence[Loaded], variables: Sequence[Variable]) -> Loaded:
+    """First granule with data wins, for all variables of the pixel alike."""
+    merged = Loaded()
+    reflectances = [v.name for v in variables if v.kind == "reflectance"]
+    taken: Array | None = None
+    for granule in granules:
+        present = [granule.pixels[name] for name in reflectances if name in granule.pixels]
+        if not present:
+            continue
+        observed = np.logical_or.reduce([pixels != -10000 for pixels in present])
+        wanted = observed if taken is None else observed & ~taken
+        for variable in variables:
+            source = granule.pixels.get(variable.name)
+            if source is None:
+                continue
+            target = merged.pixels.setdefault(
+                variable.name, np.full(source.shape, _unseen(variable), variable.dtype)
+            )
+            np.copyto(target, source, where=wanted)
+        taken = observed if taken is None else taken | observed
+    return merged
+
+
+# --- what an item says of a raster ----------------------------------------------------------------
+
+
+def _raster(
+    item: Document, asset: Document, variable: Variable, key: str, band: int | None
+) -> _Raster:
+    about = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    dtype = about.get("data_type") or ("uint8" if variable.kind == "encoded" else "uint16")
+    nodata = about.get("nodata")
+    if variable.kind == "encoded":
+        nodata = variable.outside
+    elif nodata is None:
+        # DN 0 is "no data" in every Sentinel-2 product; Theia's signed numbers use -10000.
+        nodata = REFLECTANCE_NODATA if dtype == "int16" else 0
+    href = asset["href"] if band is None else f"vrt://{asset['href']}?bands={band}"
+    return _Raster(
+        key=key,
+        href=href,
+        epsg=_epsg(item, asset),
+        transform=_transform(item, asset),
+        shape=tuple(_projection(item, asset, "proj:shape")),
+        dtype=dtype,
+        nodata=float(nodata),
+        kind=variable.kind,
+        scale=float(about.get("scale", 1.0)),
+        offset=float(about.get("offset", 0.0)),
+    )
+
+
+def _projection(item: Document, asset: Document, name: str) -> Any:
+    value = asset.get(name, item["properties"].get(name))
+    if value is None:
+        raise BandError(f"item {item['id']} does not say {name}; ingest it again")
+    return value
+
+
+def _transform(item: Document, asset: Document) -> tuple[float, ...]:
+    return tuple(float(v) for v in _projection(item, asset, "proj:transform")[:6])
+
+
+def _epsg(item: Document, asset: Document) -> int:
+    code = str(_projection(item, asset, "proj:code"))
+    try:
+        return int(code.removeprefix("EPSG:"))
+    except ValueError:
+        raise BandError(f"item {item['id']}: {code!r} is no EPSG code") from None
+
+
+# --- the engines ----------------------------------------------------------------------------------
+
+
+def _engine(name: str) -> Engine:
+    engines: dict[str, Engine] = {"odc-stac": _load_odc, "stackstac": _load_stackstac}
+    try:
+        return engines[name]
+    except KeyError:
+        raise BandError(f"no engine is called {name!r}; there are {' '.join(engines)}") from None
+
+
+def _read(
+    load: Engine, rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent, item: Document
+) -> dict[str, Array]:
+    try:
+        return load(rasters, geobox, extent) if rasters else {}
+    except (RasterioError, RuntimeError) as error:
+        # Neither engine says which file it was; the header of the broken one does.
+        for raster in rasters:
+            read_header(raster.href)
+        raise LoadError(f"cannot read the rasters of {item['id']}: {error}") from error
+
+
+def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
+    item = pystac.Item("loading", None, None, _ANY_TIME, {"proj:code": f"EPSG:{rasters[0].epsg}"})
+    item.stac_extensions = [_PROJECTION, _RASTER]
+    for raster in rasters:
+        item.add_asset(raster.key, pystac.Asset(raster.href, extra_fields=_asset_fields(raster)))
+    resolution = round(abs(geobox.resolution.x))
+    methods = {r.key: r.resampling(extent, resolution) or "nearest" for r in rasters}
+    dataset = odc.stac.load(
+        [item],
+        bands=[raster.key for raster in rasters],
+        geobox=geobox,
+        groupby="id",
+        resampling=methods,
+        fail_on_error=True,
+    )
+    return {raster.key: dataset[raster.key].values[0] for raster in rasters}
+
+
+def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
+    resolution = round(abs(geobox.resolution.x))
+    found: dict[str, Array] = {}
+    for raster in rasters:
+        method = raster.resampling(extent, resolution)
+        if raster.epsg != extent.epsg or not _nested(raster, extent, resolution):
+            raise LoadError(
+                f"{raster.href} is not on the tile's lattice; stackstac would resample it in its "
+                "own way: use engine=odc-stac"
+            )
+        document = {
+            "id": "loading",
+            "type": "Feature",
+            "bbox": None,
+            "properties": {"datetime": _ANY_TIME.isoformat(), "proj:epsg": raster.epsg},
+            "assets": {raster.key: {"href": raster.href, **_asset_fields(raster)}},
+        }
+        dtype = np.dtype(raster.dtype)
+        stack = stackstac.stack(
+            [document],
+            assets=[raster.key],
+            epsg=extent.epsg,
+            resolution=resolution,
+            bounds=(geobox.extent.boundingbox.left, geobox.extent.boundingbox.bottom,
+                    geobox.extent.boundingbox.right, geobox.extent.boundingbox.top),
+            dtype=dtype,
+            fill_value=dtype.type(raster.nodata),
+            rescale=False,
+            xy_coords="center",
+            snap_bounds=False,
+            resampling=RESAMPLING[method or "nearest"],
+            errors_as_nodata=(),
+        )  # fmt: skip
+        found[raster.key] = stack.data.compute(scheduler="synchronous")[0, 0]
+    return found
+
+
+def _nested(raster: _Raster, extent: Extent, resolution: int) -> bool:
+    """Whether the raster's pixels are the grid's, or divide them, or are divided by them."""
+    size = abs(raster.transform[0])
+    aligned = Extent(extent.epsg, extent.left, extent.bottom, extent.right, extent.top)
+    whole = resolution % size == 0 or size % resolution == 0
+    return bool(whole and size.is_integer() and on_lattice(raster.transform, aligned, int(size)))
+
+
+def _asset_fields(raster: _Raster) -> dict[str, Any]:
+    return {
+        "proj:shape": list(raster.shape),
+        "proj:transform": list(raster.transform),
+        "proj:code": f"EPSG:{raster.epsg}",
+        "raster:bands": [{"data_type": raster.dtype, "nodata": raster.nodata}],
+    }
+
+
+_ANY_TIME = np.datetime64("2000-01-01", "s").astype(object)
+_PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+_RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"

@@ -1,0 +1,190 @@
+"""Rasters on disk: what a header says, one block of pixels to prove it, COGs and pictures."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from odc.geo.geobox import GeoBox
+from PIL import Image
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.shutil import copy as copy_raster
+from rasterio.windows import Window
+
+from cube.errors import LoadError, StoreError
+
+Array = npt.NDArray[Any]
+
+COG_BLOCK = 512
+"""Side of a COG's internal tiles, pixels: the size that map clients and odc-stac read best."""
+
+Rows = Callable[[int, int], Array]
+"""First row and last row + 1 -> ``(rows, x)`` pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a raster file says of itself."""
+
+    shape: tuple[int, int]
+    transform: tuple[float, ...]
+    """Six numbers, as in ``proj:transform``."""
+    epsg: int | None
+    dtype: str
+    nodata: float | None
+    count: int
+
+
+def read_header(href: str) -> Header:
+    """Path or GDAL name of a raster -> its header, after reading its first and last block.
+
+    A truncated file opens well and fails at its end, so the last block is read too. ``LoadError``
+    names the file and GDAL's reason.
+    """
+    try:
+        with rasterio.open(href) as raster:
+            height, width = raster.shape
+            block_height, block_width = raster.block_shapes[0]
+            for row, column in ((0, 0), (height - 1, width - 1)):
+                row, column = (
+                    row // block_height * block_height,
+                    column // block_width * block_width,
+                )
+                window = Window(
+                    column, row, min(block_width, width - column), min(block_height, height - row)
+                )
+                raster.read(raster.count, window=window)
+            return Header(
+                shape=(height, width),
+                transform=tuple(raster.transform)[:6],
+                epsg=raster.crs.to_epsg() if raster.crs else None,
+                dtype=raster.dtypes[0],
+                nodata=raster.nodata,
+                count=raster.count,
+            )
+    except (RasterioError, RasterioIOError) as error:
+        raise LoadError(f"cannot read {href}: {_reason(error)}") from error
+
+
+def write_cog(
+    path: Path,
+    geobox: GeoBox,
+    rows: Rows,
+    *,
+    dtype: str,
+    nodata: float | None,
+    scale: float = 1.0,
+    description: str = "",
+    colours: Mapping[int, tuple[int, int, int, int]] | None = None,
+    average: bool = True,
+) -> int:
+    """Rows of ``(y, x)`` pixels -> a Cloud-Optimised GeoTIFF at ``path``; returns its size in bytes.
+
+    Deflate with a predictor, 512-pixel blocks, overviews by average (reflectances) or nearest
+    (classes). The same pixels give the same bytes. ``StoreError`` where the disk refuses.
+    """
+    plain = path.with_name(f".{path.name}.plain-{os.getpid()}.tif")
+    fresh = path.with_name(f".{path.name}.cog-{os.getpid()}.tif")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_plain(plain, geobox, rows, dtype, nodata, scale, description, colours)
+        # Floating-point weights compress best with predictor 3, integers with 2.
+        predictor = "FLOATING_POINT" if dtype.startswith("float") else "STANDARD"
+        copy_raster(
+            str(plain),
+            str(fresh),
+            driver="COG",
+            COMPRESS="DEFLATE",
+            LEVEL="6",
+            PREDICTOR="NO" if colours else predictor,
+            BLOCKSIZE=str(COG_BLOCK),
+            OVERVIEW_RESAMPLING="AVERAGE" if average else "NEAREST",
+            NUM_THREADS="1",
+        )
+        with fresh.open("rb") as stream:
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+        return path.stat().st_size
+    except (OSError, RasterioError) as error:
+        raise StoreError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        plain.unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
+
+
+def write_picture(path: Path, pixels: Array) -> None:
+    """(y, x, 3 or 4) uint8 -> a PNG, at most 512 pixels a side."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((512, 512))
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(fresh, format="PNG", optimize=True)
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def strips(height: int, step: int = COG_BLOCK) -> Iterator[tuple[int, int]]:
+    """Rows of a raster -> (first, last + 1) of strips of at most ``step`` rows."""
+    for first in range(0, height, step):
+        yield first, min(first + step, height)
+
+
+def _write_plain(
+    path: Path,
+    geobox: GeoBox,
+    rows: Rows,
+    dtype: str,
+    nodata: float | None,
+    scale: float,
+    description: str,
+    colours: Mapping[int, tuple[int, int, int, int]] | None,
+) -> None:
+    height, width = geobox.shape
+    profile = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": dtype,
+        "crs": str(geobox.crs),
+        "transform": geobox.affine,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": COG_BLOCK,
+        "blockysize": COG_BLOCK,
+        "BIGTIFF": "IF_SAFER",
+    }
+    with rasterio.open(path, "w", **profile) as raster:
+        for first, last in strips(height):
+            raster.write(rows(first, last), 1, window=Window(0, first, width, last - first))
+        if scale != 1.0:
+            raster.scales = (scale,)
+        if description:
+            raster.set_band_description(1, description)
+        if colours:
+            raster.write_colormap(1, dict(colours))
+
+
+def _reason(error: BaseException) -> str:
+    """First line of the deepest cause: GDAL's own words rather than the wrapper's."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+RESAMPLING = {
+    "nearest": Resampling.nearest,
+    "average": Resampling.average,
+    "bilinear": Resampling.bilinear,
+}
+"""Names of the resampling methods used, as GDAL's."""

@@ -1,0 +1,50 @@
+"""Tiles that a command is about: named, or those catalogued in a bbox or area of interest."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import shapely
+from shapely.geometry import shape
+
+from catalog.search import Query, normalise_tile, parse_bbox, tile_of
+from jobs.errors import RequestError
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+
+def find_tiles(
+    workspace: "Workspace", tiles: Sequence[str], bbox: str | None, aoi: str | None
+) -> list[str]:
+    """Tiles named, else those of catalogued scenes in a bbox or area; never none."""
+    if tiles:
+        return list(dict.fromkeys(normalise_tile(tile) for tile in tiles))
+    if bbox is None and aoi is None:
+        raise RequestError("name a tile with --tile, or an area with --bbox or --aoi")
+    area = None if aoi is None else read_area(aoi)
+    box = parse_bbox(bbox) if bbox is not None else tuple(area.bounds)  # type: ignore[union-attr]
+    found = set()
+    for item in workspace.documents(Query(bbox=box, limit=1000)):  # type: ignore[arg-type]
+        tile = tile_of(item)
+        if tile is None or "clearcube:job" in item["properties"]:
+            continue
+        if area is None or shape(item["geometry"]).intersects(area):
+            found.add(tile)
+    if not found:
+        raise RequestError(f"no scene is catalogued in {bbox or aoi}; ingest some first")
+    return sorted(found)
+
+
+def read_area(text: str) -> Any:
+    """GeoJSON file or WKT, longitude and latitude -> shapely geometry; else ``RequestError``."""
+    try:
+        if not Path(text).is_file():
+            return shapely.from_wkt(text)
+        document = json.loads(Path(text).read_text())
+        features = document.get("features", [document])
+        return shapely.union_all([shape(f.get("geometry", f)) for f in features])
+    except (shapely.errors.GEOSException, ValueError, AttributeError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"area {text!r} is neither a GeoJSON file nor WKT: {reason}") from None

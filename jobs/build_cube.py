@@ -1,0 +1,373 @@
+"""JOB cube: the scenes of a tile, one task a date, into its Zarr time cube."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, ConfigDict, Field
+
+from catalog.backends.base import Document
+from catalog.fingerprint import fingerprint
+from catalog.search import normalise_tile, parse_datetime
+from cube.errors import GridError
+from cube.grid import SNAP, Extent, footprint_extent, tile_extent, union_extent
+from cube.loading import coarser_than_nominal, load_items, resampling_notes
+from cube.store import (
+    Cube,
+    DateEntry,
+    Spec,
+    StagedDate,
+    commit_date,
+    compact_cube,
+    create_cube,
+    open_store,
+    retire_dates,
+)
+from cube.variables import NATIVE, Variable, group_name, level_variables
+from jobs.acquisitions import Acquisition, acquisitions, choose_level, solar_offset
+from jobs.errors import RequestError
+from jobs.job import Job, Plan, Stage, Unit
+from jobs.stores import VERSION, cube_id, cube_store, generation_path, publish_cube, source_of
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+
+class CubeParams(BaseModel):
+    """What a user may ask of a cube."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tile: str = Field(description="MGRS tile, e.g. 31UES.")
+    datetime: str | None = Field(
+        None, description="Acquisitions to add, STAC datetime; default all."
+    )
+    level: str | None = Field(None, description="l2a, maja or l1c; default what is catalogued.")
+    resolution: int | None = Field(
+        None, ge=10, description="One group of this resolution in metres instead of 10 m and 20 m."
+    )
+    compact: bool = Field(
+        False, description="Rewrite the store in order of time, as a new generation."
+    )
+    extend: bool = Field(
+        False, description="Grow to scenes beyond the extent, as a new generation."
+    )
+    engine: str = Field(
+        "odc-stac",
+        pattern="^(odc-stac|stackstac)$",
+        description="Library that reads the pixels: odc-stac or stackstac; the pixels are the same.",
+    )
+    shards: str = Field(
+        "auto",
+        pattern="^(auto|none)$",
+        description="auto, or none for a new cube that GDAL before 3.13 can read: a file a chunk.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DateTask:
+    """What a worker needs to load one date."""
+
+    path: str
+    key: str
+    items: tuple[Document, ...]
+    engine: str
+
+
+def plan(workspace: "Workspace", params: CubeParams) -> Plan:
+    """Which dates the cube lacks, or holds of other deliveries than are catalogued now."""
+    tile = normalise_tile(params.tile)
+    level = choose_level(workspace, tile, params.level)
+    interval = None if params.datetime is None else parse_datetime(params.datetime)
+    found = acquisitions(workspace, tile, level, interval)
+    if not found:
+        raise RequestError(f"no {level} scene of tile {tile} is catalogued in {params.datetime}")
+    name = cube_id(workspace, tile, level)
+    path, notes = _store(workspace, name, tile, level, params, found)
+    cube = open_store(path)
+    held = {entry.key: entry for entry in cube.valid_dates}
+    wanted = {date_key(one, cube.spec): one for one in found}
+    offset = solar_offset(tile)
+    missing = {key: one for key, one in wanted.items() if key not in held}
+    replaced = {key: _same_day(cube, one, held, wanted, offset) for key, one in missing.items()}
+    gone = _withdrawn(cube, wanted, interval, replaced)
+    for one in missing.values():
+        notes += _notes(one, cube.spec)
+    units = [
+        Unit(
+            f"{name}-{one.stamp}",
+            DateTask(str(path), key, _stripped(one, cube.spec), params.engine),
+        )
+        for key, one in missing.items()
+    ]
+    by_unit = {unit.key: (unit.payload.key, missing[unit.payload.key]) for unit in units}
+
+    def commit(unit: Unit, result: Mapping[str, Any]) -> None:
+        key, one = by_unit[unit.key]
+        entry = DateEntry(
+            time=round(one.time.timestamp() * 1000),
+            key=key,
+            items=tuple(source_of(item) for item in one.items),
+            variables=tuple(result["variables"]),
+            clipped=result["clipped"],
+            notes=tuple(_notes(one, cube.spec)),
+        )
+        commit_date(path, entry, replaced[key])
+
+    return Plan(
+        stages=[Stage(f"cube {name}", units, load_date, commit)],
+        makes=[unit.key for unit in units],
+        current=[f"{name}-{one.stamp}" for key, one in wanted.items() if key in held],
+        notes=notes,
+        finish=partial(_finish, workspace, name, path, gone, params.compact),
+    )
+
+
+def load_date(task: DateTask) -> dict[str, Any]:
+    """One acquisition's rasters -> the staging area of the cube; on a worker."""
+    cube = open_store(task.path)
+    staged = StagedDate(task.path, cube.spec, task.key)
+    present: set[str] = set()
+    clipped = 0
+    for group, resolution in cube.spec.groups.items():
+        variables = [v for v in cube.spec.variables if v.group == group]
+        for y0, x0, part in _regions(cube.spec, group):
+            loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
+            clipped += loaded.clipped
+            for variable in variables:
+                if variable.name in loaded.pixels:
+                    present.add(variable.name)
+                    staged.write(variable, y0, x0, loaded.pixels[variable.name])
+    staged.close()
+    return {"variables": sorted(present), "clipped": clipped}
+
+
+def date_key(acquisition: Acquisition, spec: Spec) -> str:
+    """Acquisition -> fingerprint of what its date in the cube is made of."""
+    return fingerprint(
+        {
+            "job": "cube",
+            "version": VERSION,
+            "items": [source_of(item) for item in acquisition.items],
+            "groups": spec.groups,
+            "extent": [spec.extent.left, spec.extent.bottom, spec.extent.right, spec.extent.top],
+        }
+    )
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+def _store(
+    workspace: "Workspace",
+    name: str,
+    tile: str,
+    level: str,
+    params: CubeParams,
+    found: Sequence[Acquisition],
+) -> tuple[Path, list[str]]:
+    """The store to add to, made if there is none, and what the user should know of it."""
+    path = cube_store(workspace, tile, level)
+    every = acquisitions(workspace, tile, level, None) if path is None or params.extend else found
+    spec = open_store(path).spec if path is not None else None
+    snap = params.resolution or SNAP
+    if spec is not None:
+        _same_grid(name, spec, params.resolution)
+        snap = max(max(spec.groups.values()), SNAP)
+    variables = spec.variables if spec is not None else level_variables(level, params.resolution)
+    _refuse_coarse(every, variables, params.resolution or (spec and len(spec.groups) == 1))
+    extent = union_extent(tile, _footprints(tile, every, variables), snap)
+    if spec is not None and spec.extent.contains(extent):
+        return _existing(path), []
+    if spec is not None and not params.extend:
+        return _existing(path), [
+            f"scenes reach beyond the extent of cube {name} as first made; they are cut off there "
+            "(run cube --extend makes it grow)"
+        ]
+    groups = (
+        {group_name(r): r for r in NATIVE}
+        if params.resolution is None and spec is None
+        else {
+            group_name(r): r
+            for r in ([params.resolution] if spec is None else spec.groups.values())
+        }  # type: ignore[misc]
+    )
+    generation = 1 if spec is None else spec.generation + 1
+    sharded = params.shards == "auto" if spec is None else spec.sharded
+    new = Spec(tile, level, extent, groups, variables, generation, sharded)
+    target = generation_path(workspace, name, generation)
+    if not target.exists():
+        create_cube(target, new)
+    return target, []
+
+
+def _existing(path: Path | None) -> Path:
+    if path is None:
+        raise RequestError("there is no cube yet")
+    return path
+
+
+def _same_grid(name: str, spec: Spec, resolution: int | None) -> None:
+    if resolution is not None and list(spec.groups.values()) != [resolution]:
+        held = " and ".join(f"{r} m" for r in spec.groups.values())
+        raise RequestError(f"cube {name} is at {held}; use another workspace for {resolution} m")
+
+
+def _refuse_coarse(
+    found: Iterable[Acquisition], variables: Sequence[Variable], allowed: object
+) -> None:
+    if allowed:
+        return
+    for one in found:
+        for item in one.items:
+            coarse = coarser_than_nominal(item, variables)
+            if coarse:
+                size = max(coarse.values())
+                raise RequestError(
+                    f"{item['id']}: {' '.join(coarse)} have pixels of {size:g} m, coarser than the "
+                    f"bands are; give --resolution {size:g} to make a cube of that"
+                )
+
+
+def _footprints(
+    tile: str, found: Iterable[Acquisition], variables: Sequence[Variable]
+) -> Iterator[Extent]:
+    epsg = tile_extent(tile).epsg
+    names = [v.asset for v in variables if v.kind == "reflectance"]
+    for one in found:
+        for item in one.items:
+            places = {
+                (tuple(asset["proj:transform"][:6]), tuple(asset["proj:shape"]), _epsg(item, asset))
+                for name, asset in item["assets"].items()
+                if name in names
+            }
+            for transform, shape, code in places:
+                yield _on_tile(footprint_extent(transform, shape, code), transform, shape, epsg)
+
+
+def _on_tile(extent: Extent, transform: Sequence[float], shape: Sequence[int], epsg: int) -> Extent:
+    """A footprint in another CRS -> the rectangle around it in the tile's."""
+    if extent.epsg == epsg:
+        return extent
+    from affine import Affine
+
+    box = GeoBox((shape[0], shape[1]), Affine(*transform), f"EPSG:{extent.epsg}")
+    bounds = box.extent.to_crs(f"EPSG:{epsg}").boundingbox
+    return Extent(epsg, int(bounds.left), int(bounds.bottom), int(bounds.right), int(bounds.top))
+
+
+def _epsg(item: Document, asset: Document) -> int:
+    code = str(asset.get("proj:code") or item["properties"].get("proj:code"))
+    try:
+        return int(code.removeprefix("EPSG:"))
+    except ValueError:
+        raise GridError(f"{item['id']}: {code!r} is no EPSG code") from None
+
+
+def _regions(spec: Spec, group: str) -> Iterator[tuple[int, int, Extent]]:
+    """Shards of a group: first row, first column, and their extent in metres."""
+    resolution, side = spec.groups[group], spec.shard(group)
+    height, width = spec.shape(group)
+    for y0 in range(0, height, side):
+        for x0 in range(0, width, side):
+            bottom, right = min(y0 + side, height), min(x0 + side, width)
+            yield (
+                y0,
+                x0,
+                Extent(
+                    spec.extent.epsg,
+                    spec.extent.left + x0 * resolution,
+                    spec.extent.top - bottom * resolution,
+                    spec.extent.left + right * resolution,
+                    spec.extent.top - y0 * resolution,
+                ),
+            )
+
+
+# --- the dates ------------------------------------------------------------------------------------
+
+
+def _stripped(one: Acquisition, spec: Spec) -> tuple[Document, ...]:
+    """Items with what loading needs only: they travel to the workers."""
+    wanted = {variable.asset for variable in spec.variables}
+    return tuple(
+        {
+            "id": item["id"],
+            "properties": {k: v for k, v in item["properties"].items() if k.startswith("proj:")},
+            "assets": {key: asset for key, asset in item["assets"].items() if key in wanted},
+        }
+        for item in one.items
+    )
+
+
+def _notes(one: Acquisition, spec: Spec) -> list[str]:
+    notes = []
+    for item in one.items:
+        notes += resampling_notes(item, spec.variables, spec.extent, spec.groups)
+    if len(one.items) > 1:
+        names = ", ".join(item["id"] for item in one.items)
+        notes.append(f"{one.stamp[:8]}: merged, the first with data counts: {names}")
+    return notes
+
+
+def _same_day(
+    cube: Cube,
+    one: Acquisition,
+    held: Mapping[str, DateEntry],
+    wanted: Mapping[str, Acquisition],
+    offset: Any,
+) -> tuple[int, ...]:
+    """Slots in force of the acquisition's solar day, made of other deliveries."""
+    import numpy as np
+
+    shift = np.timedelta64(round(offset.total_seconds() * 1000), "ms")
+    day = (np.datetime64(round(one.time.timestamp() * 1000), "ms") + shift).astype("datetime64[D]")
+    return tuple(
+        entry.slot
+        for key, entry in held.items()
+        if key not in wanted and (entry.datetime + shift).astype("datetime64[D]") == day
+    )
+
+
+def _withdrawn(
+    cube: Cube,
+    wanted: Mapping[str, Acquisition],
+    interval: Any,
+    replaced: Mapping[str, tuple[int, ...]],
+) -> list[int]:
+    """Slots in force, within what was asked, whose deliveries are no longer catalogued."""
+    taken = {slot for slots in replaced.values() for slot in slots}
+    start, end = interval or (None, None)
+    return [
+        entry.slot
+        for entry in cube.valid_dates
+        if entry.key not in wanted
+        and entry.slot not in taken
+        and (start is None or entry.time >= start.timestamp() * 1000)
+        and (end is None or entry.time < end.timestamp() * 1000)
+    ]
+
+
+def _finish(
+    workspace: "Workspace", name: str, path: Path, gone: Sequence[int], compact: bool
+) -> None:
+    if gone:
+        retire_dates(path, gone)
+    cube = open_store(path)
+    if compact and [entry.slot for entry in cube.valid_dates] != list(range(len(cube.dates))):
+        target = generation_path(workspace, name, cube.spec.generation + 1)
+        compact_cube(path, target)
+        path = target
+    publish_cube(workspace, name, path)
+
+
+JOB = Job(
+    name="cube",
+    version=VERSION,
+    title="Scenes of a tile into its Zarr time cube",
+    params=CubeParams,
+    plan=plan,
+)

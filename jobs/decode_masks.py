@@ -1,0 +1,372 @@
+"""JOB decode-masks: the encoded masks of a cube, one task a date, into mask items."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from catalog.backends.base import Document
+from catalog.collections import cloud_mask_collection
+from catalog.items import NAME, Recipe, derived_item
+from catalog.search import normalise_tile, parse_datetime
+from cube.classes import CLASSES, CLOUD, NO_OBSERVATION, SEEN, THIN_CLOUD, palette
+from cube.decoding import MaskReading, count_contradictions, has_mask, mask_group, read_classes
+from cube.errors import BandError
+from cube.grid import lonlat
+from cube.masks import READINGS, encoding, encodings
+from cube.rasters import strips, write_cog, write_picture
+from cube.store import Cube, DateEntry, open_store
+from cube.variables import level_variables
+from jobs.errors import RequestError
+from jobs.job import Job, Plan, Stage, Unit
+from jobs.runner.publish import PNG, checksum, cog_asset, is_current, publish, published
+from jobs.stores import cube_id, cube_store
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+VERSION = "1"
+
+
+class MaskParams(BaseModel):
+    """What a user may ask of decoded masks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tile: str = Field(description="MGRS tile, e.g. 31UES.")
+    datetime: str | None = Field(None, description="Dates to decode, STAC datetime; default all.")
+    encoding: str = Field(
+        "scl", description="Encoded mask: scl, clm, classi, ... (see explain-mask)."
+    )
+    reading: str = Field(
+        "standard", description=f"{', '.join(READINGS)}: how doubtful values are taken."
+    )
+    buffer: float = Field(
+        0.0, ge=0, le=5000, description="Clouds and shadows grow by a disc of so many metres."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Options of the encoding, e.g. unclassified=clear for scl.",
+    )
+    name: str | None = Field(None, description="Variant: outputs stand beside the default ones.")
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is not None and not NAME.fullmatch(value):
+            raise ValueError("a variant holds A-Z a-z 0-9 . - only")
+        return value
+
+    def mask_reading(self) -> MaskReading:
+        """What decoding needs, checked: ``MaskError`` names an unknown option."""
+        settings = encoding(self.encoding).settings(self.options)
+        changed = {k: v for k, v in settings.items() if k in self.options}
+        return MaskReading(self.encoding, self.reading, self.buffer, changed)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the items say of how they were made."""
+        reading = self.mask_reading()
+        return {"reading": reading.reading, "buffer": reading.buffer, **reading.options}
+
+
+@dataclass(frozen=True, slots=True)
+class MaskTask:
+    """What a worker needs to decode one date."""
+
+    store: str
+    slot: int
+    reading: MaskReading
+    folder: str
+    item_id: str
+
+
+def mask_level(name: str) -> str:
+    """Encoding -> level of the cube that holds it; ``BandError`` where none does."""
+    wanted = encoding(name).reads[0]
+    for level in ("l2a", "maja", "l1c"):
+        if any(variable.name == wanted for variable in level_variables(level)):
+            return level
+    held = [e.name for e in encodings() if _is_held(e.reads[0])]
+    raise BandError(
+        f"no cube holds masks of the encoding {name!r}; decode-masks knows {' '.join(held)}"
+    )
+
+
+def mask_id(tile: str, entry: DateEntry, method: str, variant: str | None) -> str:
+    """Id of a mask item: ``31UES_20190516T105659_scl``, with ``_VARIANT`` where it is named."""
+    stamp = entry.datetime.astype("datetime64[s]").item().strftime("%Y%m%dT%H%M%S")
+    return "_".join(filter(None, (tile, stamp, method, variant)))
+
+
+def needs(workspace: "Workspace", params: MaskParams) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """The cube of the level that holds the mask, for the dates asked for."""
+    params.mask_reading()
+    level = mask_level(params.encoding)
+    return [("cube", {"tile": params.tile, "datetime": params.datetime, "level": level})]
+
+
+def plan(workspace: "Workspace", params: MaskParams) -> Plan:
+    """Dates of the cube whose mask item is missing or was made otherwise."""
+    tile, level = normalise_tile(params.tile), mask_level(params.encoding)
+    path = cube_store(workspace, tile, level)
+    if path is None:
+        raise RequestError(f"there is no {level} cube of tile {tile}; run cube first")
+    cube = open_store(path)
+    entries = dates_within(cube, params.datetime)
+    notes = [_without(entry, params) for entry in entries if not has_mask(entry, params.encoding)]
+    wanted = {
+        mask_id(tile, entry, params.encoding, params.name): entry
+        for entry in entries
+        if has_mask(entry, params.encoding)
+    }
+    collection = cloud_mask_collection(params.encoding)
+    recipes = {name: mask_recipe(entry, params) for name, entry in wanted.items()}
+    missing = [
+        name
+        for name in wanted
+        if not is_current(published(workspace, collection, name), recipes[name].fingerprint)
+    ]
+    units = [
+        Unit(name, _task(workspace, path, wanted[name], params, name, recipes[name]))
+        for name in missing
+    ]
+    source = workspace.catalog.item("cubes", cube_id(workspace, tile, level))
+
+    def finished(unit: Unit, result: Mapping[str, Any]) -> None:
+        entry, recipe = wanted[unit.key], recipes[unit.key]
+        publish(workspace, [_item(unit.payload, cube, entry, recipe, params, result, source)])
+
+    return Plan(
+        stages=[Stage(f"masks {params.encoding} {tile}", units, decode_date, finished)],
+        makes=missing,
+        current=[name for name in wanted if name not in set(missing)],
+        notes=notes,
+    )
+
+
+def dates_within(cube: Cube, text: str | None) -> list[DateEntry]:
+    """Valid dates of a cube within a STAC datetime, in order."""
+    if text is None:
+        return list(cube.valid_dates)
+    start, end = parse_datetime(text)
+    return [
+        entry
+        for entry in cube.valid_dates
+        if (start is None or entry.time >= start.timestamp() * 1000)
+        and (end is None or entry.time < end.timestamp() * 1000)
+    ]
+
+
+def mask_recipe(entry: DateEntry, params: MaskParams) -> Recipe:
+    """What the mask of a date is made from and how."""
+    return Recipe(
+        job="decode-masks",
+        version=VERSION,
+        method=params.encoding,
+        parameters=params.parameters,
+        inputs={"cube-date": entry.key, **{i["id"]: i["version"] for i in entry.items}},
+    )
+
+
+def decode_date(task: MaskTask) -> dict[str, Any]:
+    """One date of a cube -> COGs of its classes (and bits) and a thumbnail; on a worker."""
+    cube = open_store(task.store)
+    entry = cube.dates[task.slot]
+    group = mask_group(cube.spec, task.reading.encoding)
+    resolution = cube.spec.groups[group]
+    height, width = cube.spec.shape(group)
+    folder = Path(task.folder)
+    counts = np.zeros(len(CLASSES), np.int64)
+    contradictory = 0
+
+    def classes(first: int, last: int) -> np.ndarray[Any, Any]:
+        nonlocal contradictory
+        window = (slice(first, last), slice(0, width))
+        found = read_classes(cube, [entry], task.reading, group, window)[0]
+        counts[:] += np.bincount(found.ravel(), minlength=len(CLASSES))
+        contradictory += count_contradictions(cube, entry, task.reading.encoding, window)
+        return found
+
+    geobox = cube.spec.extent.geobox(resolution)
+    mask = folder / f"{task.item_id}_mask.tif"
+    write_cog(
+        mask,
+        geobox,
+        classes,
+        dtype="uint8",
+        nodata=NO_OBSERVATION,
+        colours=palette(),
+        average=False,
+    )
+    files = {"mask": mask}
+    if encoding(task.reading.encoding).kind == "bits":
+        main = encoding(task.reading.encoding).reads[0]
+        files["bits"] = folder / f"{task.item_id}_bits.tif"
+        write_cog(
+            files["bits"],
+            geobox,
+            lambda first, last: cube.read(
+                group, main, [entry.slot], (slice(first, last), slice(0, width))
+            )[0],
+            dtype="uint8",
+            nodata=None,
+            average=False,
+        )
+    files["thumbnail"] = folder / f"{task.item_id}_thumbnail.png"
+    write_picture(files["thumbnail"], _picture(cube, entry, task.reading, group, (height, width)))
+    return {
+        "counts": counts.tolist(),
+        "contradictions": contradictory,
+        "resolution": resolution,
+        "files": {
+            key: {
+                "href": str(path),
+                "file:size": path.stat().st_size,
+                "file:checksum": checksum(path),
+            }
+            for key, path in files.items()
+        },
+    }
+
+
+def _picture(
+    cube: Cube, entry: DateEntry, reading: MaskReading, group: str, shape: tuple[int, int]
+) -> np.ndarray[Any, Any]:
+    height, width = shape
+    step = max(1, max(shape) // 512)
+    colours = np.array([each.colour for each in CLASSES], np.uint8)
+    rows = [
+        read_classes(cube, [entry], reading, group, (slice(a, b), slice(0, width)))[0][
+            ::step, ::step
+        ]
+        for a, b in strips(height, 512 * step)
+    ]
+    return colours[np.concatenate(rows)]
+
+
+def _task(
+    workspace: "Workspace",
+    path: Path,
+    entry: DateEntry,
+    params: MaskParams,
+    name: str,
+    recipe: Recipe,
+) -> MaskTask:
+    collection = cloud_mask_collection(params.encoding)
+    folder = workspace.products / collection / name / recipe.fingerprint
+    return MaskTask(str(path), entry.slot, params.mask_reading(), str(folder), name)
+
+
+def _item(
+    task: MaskTask,
+    cube: Cube,
+    entry: DateEntry,
+    recipe: Recipe,
+    params: MaskParams,
+    result: Mapping[str, Any],
+    source: Document,
+) -> Document:
+    counts = result["counts"]
+    observed = sum(counts) - counts[NO_OBSERVATION]
+    percent = {each.name: _percent(counts[each.code], observed) for each in CLASSES[1:]}
+    geometry, bbox = lonlat(cube.spec.extent)
+    extent, resolution = cube.spec.extent, result["resolution"]
+    assets: dict[str, Any] = {}
+    for key, about in _ABOUT.items():
+        if key in result["files"]:
+            file = result["files"][key]
+            fields = {**about(params.encoding), **file}
+            assets[key] = (
+                fields
+                if key == "thumbnail"
+                else cog_asset(file["href"], fields, extent, resolution)
+            )
+    return derived_item(
+        task.item_id,
+        cloud_mask_collection(params.encoding),
+        when=datetime.fromtimestamp(entry.time / 1000, UTC),
+        geometry=geometry,
+        bbox=(bbox[0], bbox[1], bbox[2], bbox[3]),
+        tile=cube.spec.tile,
+        recipe=recipe,
+        properties={
+            "eo:cloud_cover": _percent(counts[CLOUD] + counts[THIN_CLOUD], observed),
+            "clearcube:clear_percentage": _percent(sum(counts[c] for c in SEEN), observed),
+            "clearcube:observed_percentage": _percent(observed, sum(counts)),
+            "clearcube:classes": percent,
+            "clearcube:contradictory_pixels": result["contradictions"],
+            "clearcube:variant": params.name or "",
+            "proj:code": f"EPSG:{extent.epsg}",
+            "gsd": resolution,
+        },
+        assets=assets,
+        derived_from=[*entry.items, source],
+    )
+
+
+def _about_mask(name: str) -> dict[str, Any]:
+    return {
+        "title": f"Classes decoded from {encoding(name).title}",
+        "roles": ["data", "classification"],
+        "raster:bands": [{"data_type": "uint8", "nodata": NO_OBSERVATION}],
+        "classification:classes": [
+            {"value": c.code, "name": c.name, "description": c.description, "color_hint": c.hex}
+            for c in CLASSES
+        ],
+    }
+
+
+def _about_bits(name: str) -> dict[str, Any]:
+    return {
+        "title": f"{encoding(name).title}, as delivered",
+        "roles": ["data", "classification"],
+        "raster:bands": [{"data_type": "uint8"}],
+        "clearcube:encoding": name,
+        "classification:bitfields": [
+            {
+                "offset": bit.index,
+                "length": 1,
+                "name": bit.name,
+                "description": bit.meaning,
+                "classes": [{"value": 0, "name": "no"}, {"value": 1, "name": "yes"}],
+            }
+            for bit in encoding(name).bits
+        ],
+    }
+
+
+_ABOUT = {
+    "mask": _about_mask,
+    "bits": _about_bits,
+    "thumbnail": lambda _name: {"type": PNG, "roles": ["thumbnail"], "title": "Classes"},
+}
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100.0 * part / whole, 2) if whole else 0.0
+
+
+def _is_held(variable: str) -> bool:
+    return any(
+        v.name == variable for level in ("l2a", "maja", "l1c") for v in level_variables(level)
+    )
+
+
+def _without(entry: DateEntry, params: MaskParams) -> str:
+    names = ", ".join(item["id"] for item in entry.items)
+    return f"{names} came without {params.encoding}: no mask of that date"
+
+
+JOB = Job(
+    name="decode-masks",
+    version=VERSION,
+    title="Encoded masks of a cube into mask items",
+    params=MaskParams,
+    plan=plan,
+    needs=needs,
+)

@@ -1,0 +1,326 @@
+"""Products, STAC files and APIs -> items of the catalogue, checked against their files.
+
+Readers know text only; here every local raster's header is opened, with one block at either end.
+Where the header says otherwise than the text, the file counts and a warning is kept in the item.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog.backends.base import Document
+from catalog.deliveries import SUPERSEDED_BY, apply_deliveries
+from catalog.errors import CatalogError, ItemNotFoundError
+from catalog.fingerprint import fingerprint
+from catalog.products import open_product, product_item, recognises
+from catalog.search import Query, parse_query, tile_of
+from catalog.sources import Skipped, read_sources
+from cube.errors import CubeError, LoadError
+from cube.rasters import Header, read_header
+from jobs.errors import JobError, RequestError
+from jobs.job import Failure, Outcome
+from jobs.runner.progress import Progress
+from jobs.runner.publish import publish
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+NOTES = "clearcube:notes"
+"""Property of an item: what was assumed, or differed between its text and its files."""
+
+SAMPLE = 1 << 16
+"""Bytes at either end of a raster whose hash stands for its content: any other encoding of the
+pixels moves the offsets that the header and the end of a file hold."""
+
+THREADS = 4
+"""Headers opened at once: waiting for disks and servers, not computing."""
+
+RASTERS = ("image/tiff", "image/jp2", "image/vrt")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What was read of one source."""
+
+    items: list[Document] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def ingest(
+    workspace: "Workspace",
+    sources: Iterable[str],
+    *,
+    progress: Progress | None = None,
+    **conditions: Any,
+) -> Outcome:
+    """Sources -> catalogue; what cannot be read is in the outcome's failures, the rest goes in.
+
+    ``conditions`` are those of a search (collections, tile, bbox, datetime, max_cloud); they choose
+    among the items of STAC sources. Ingesting the same again changes nothing.
+    """
+    progress = progress or Progress(quiet=True)
+    query = parse_query(**conditions)
+    outcome = Outcome()
+    touched: set[tuple[str, str]] = set()
+    for source in sources:
+        batch = _read(source, query)
+        outcome.failures += batch.failures
+        checked = _checked(batch, outcome, progress)
+        outcome.notes += batch.notes
+        _publish(workspace, checked, outcome)
+        touched |= {_place(item) for item in checked if tile_of(item)}
+        if not batch.items and not batch.failures:
+            outcome.failures.append(Failure(source, "nothing in it answers the search"))
+    _settle_deliveries(workspace, touched, outcome)
+    for note in outcome.notes:
+        progress.say(f"warning: {note}")
+    return outcome
+
+
+def _read(source: str, query: Query) -> _Batch:
+    batch = _Batch()
+    try:
+        if source.startswith(("http://", "https://")) or source.endswith(".json"):
+            _read_stac(source, query, batch)
+        else:
+            _read_products(Path(source), batch)
+    except (CatalogError, CubeError) as error:
+        batch.failures.append(Failure(source, str(error)))
+    return batch
+
+
+def _read_stac(source: str, query: Query, batch: _Batch) -> None:
+    for found in read_sources([source], query):
+        if isinstance(found, Skipped):
+            batch.failures.append(Failure(found.href, found.reason))
+        else:
+            batch.items.append(found.item)
+            batch.notes += found.warnings
+
+
+def _read_products(path: Path, batch: _Batch) -> None:
+    """A product, or a folder whose children are products."""
+    children: list[Path] = []
+    if path.is_dir() and not recognises(path):
+        children = [child for child in sorted(path.iterdir()) if recognises(child)]
+    for one in children or [path]:
+        try:
+            product = open_product(one)
+            batch.items.append(product_item(product))
+            batch.notes += [f"{product.id}: {text}" for text in product.warnings]
+        except CatalogError as error:
+            batch.failures.append(Failure(str(one), str(error)))
+
+
+# --- headers --------------------------------------------------------------------------------------
+
+
+def _checked(batch: _Batch, outcome: Outcome, progress: Progress) -> list[Document]:
+    """Items whose files could be opened, with what the files say."""
+    checked = []
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        progress.stage("headers", len(batch.items)) as advance,
+    ):
+        for item, result in zip(batch.items, pool.map(_check, batch.items), strict=True):
+            if isinstance(result, Failure):
+                outcome.failures.append(result)
+            else:
+                batch.notes += result
+                _keep_notes(item, batch.notes)
+                checked.append(item)
+            advance(item["id"], result if isinstance(result, Failure) else None)
+    return checked
+
+
+def _check(item: Document) -> Failure | list[str]:
+    """Open an item's local rasters; the item takes what they say. Notes, or why it cannot be used."""
+    if "clearcube:job" in item["properties"]:
+        return []
+    notes: list[str] = []
+    differing: dict[str, list[str]] = {}
+    try:
+        for key, asset in item["assets"].items():
+            if not _is_raster(asset):
+                continue
+            if _is_local(asset["href"]):
+                header = read_header(asset["href"])
+            elif not _is_placed(item, asset):
+                header = read_header(f"/vsicurl/{asset['href']}")
+            else:
+                continue
+            for difference in _compare(item, asset, header):
+                differing.setdefault(difference, []).append(key)
+    except CubeError as error:
+        return Failure(item["id"], str(error))
+    notes += [f"{item['id']}: {' '.join(keys)}: {what}" for what, keys in differing.items()]
+    _sign(item)
+    return notes
+
+
+def _compare(item: Document, asset: Document, header: Header) -> Iterator[str]:
+    """Fill in what the header says; yield a sentence where it contradicts the text."""
+    if header.epsg is None:
+        raise LoadError(f"{asset['href']} has no CRS that is an EPSG code")
+    code = asset.get("proj:code", item["properties"].get("proj:code"))
+    if code is not None and code != f"EPSG:{header.epsg}":
+        yield f"the file is in EPSG:{header.epsg}, the metadata say {code}; the file counts"
+    if code != f"EPSG:{header.epsg}":
+        asset["proj:code"] = f"EPSG:{header.epsg}"
+    said = asset.get("proj:shape"), [float(v) for v in asset.get("proj:transform", [])[:6]]
+    if said[0] is not None and (
+        list(said[0]) != list(header.shape) or said[1] != list(header.transform)
+    ):
+        yield (
+            f"the file has {header.shape[0]} x {header.shape[1]} pixels of {header.transform[0]:g} m, "
+            f"the metadata say {said[0][0]} x {said[0][1]}" + (f" of {said[1][0]:g} m" if said[1] else "")
+            + "; the file counts"
+        )  # fmt: skip
+    asset["proj:shape"], asset["proj:transform"] = list(header.shape), list(header.transform)
+    bands = asset.setdefault("raster:bands", [{} for _ in range(header.count)])
+    for about in bands:
+        if about.get("data_type") not in (None, header.dtype):
+            yield f"the file holds {header.dtype}, the metadata say {about['data_type']}; the file counts"
+        about["data_type"] = header.dtype
+        yield from _compare_nodata(about, header)
+
+
+def _compare_nodata(about: Document, header: Header) -> Iterator[str]:
+    if header.nodata is None:
+        return
+    nodata = int(header.nodata) if float(header.nodata).is_integer() else header.nodata
+    if about.get("nodata") not in (None, nodata):
+        yield f"nodata is {nodata} in the file, {about['nodata']} in the metadata; the file counts"
+    about["nodata"] = nodata
+
+
+def _sign(item: Document) -> None:
+    """Make the version of an item change with the content of its files and how they are read."""
+    signed = {}
+    for key, asset in sorted(item["assets"].items()):
+        if _is_raster(asset):
+            bands = asset.get("raster:bands", [])
+            signed[key] = [
+                _content(asset),
+                [[b.get("scale"), b.get("offset"), b.get("nodata")] for b in bands],
+            ]
+    version = str(item["properties"].get("clearcube:version", "")).partition("+")[0]
+    item["properties"]["clearcube:version"] = f"{version}+{fingerprint(signed)[:8]}"
+
+
+def _content(asset: Mapping[str, Any]) -> str:
+    """Size and a hash that changes with a file; what the source says of a remote one."""
+    href = str(asset.get("clearcube:file") or asset["href"])
+    if href.startswith("/vsizip/"):
+        archive, _, member = href.removeprefix("/vsizip/").partition(".zip/")
+        with zipfile.ZipFile(f"{archive}.zip") as opened:
+            info = opened.getinfo(member)
+        return f"{info.file_size}-{info.CRC:08x}"
+    if not _is_local(href):
+        return str(asset.get("file:checksum") or asset.get("file:size") or "")
+    path = Path(href)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(SAMPLE))
+        stream.seek(max(0, size - SAMPLE))
+        digest.update(stream.read(SAMPLE))
+    return f"{size}-{digest.hexdigest()[:16]}"
+
+
+def _is_raster(asset: Mapping[str, Any]) -> bool:
+    if "thumbnail" in asset.get("roles", []) or "visual" in asset.get("roles", []):
+        return False
+    kind = str(asset.get("type", ""))
+    return kind.startswith(RASTERS) or str(asset["href"]).lower().endswith(
+        (".tif", ".tiff", ".jp2")
+    )
+
+
+def _is_local(href: str) -> bool:
+    return href.startswith(("/", "vrt:///")) and not href.startswith("/vsicurl")
+
+
+def _is_placed(item: Mapping[str, Any], asset: Mapping[str, Any]) -> bool:
+    """Whether the source says where a remote raster lies, so that it need not be opened."""
+    said = {**item["properties"], **asset}
+    return all(said.get(name) for name in ("proj:code", "proj:shape", "proj:transform"))
+
+
+def _keep_notes(item: Document, notes: Iterable[str]) -> None:
+    own = [text.removeprefix(f"{item['id']}: ") for text in notes if text.startswith(item["id"])]
+    if own:
+        item["properties"][NOTES] = own
+
+
+# --- the catalogue --------------------------------------------------------------------------------
+
+
+def _publish(workspace: "Workspace", items: list[Document], outcome: Outcome) -> None:
+    changed = []
+    for item in items:
+        held = _held(workspace, item)
+        if held is not None:
+            mark = held["properties"].get(SUPERSEDED_BY)
+            if mark is not None:
+                item["properties"][SUPERSEDED_BY] = mark
+        if held is None or _bare(held) != _bare(item):
+            changed.append(item)
+            outcome.made.append(item["id"])
+        else:
+            outcome.current.append(item["id"])
+    if changed:
+        publish(workspace, changed)
+
+
+def _held(workspace: "Workspace", item: Document) -> Document | None:
+    try:
+        return workspace.catalog.item(item["collection"], item["id"])
+    except ItemNotFoundError:
+        return None
+
+
+def _bare(item: Document) -> Document:
+    """An item without what changes at every ingest."""
+    properties = {k: v for k, v in item["properties"].items() if k not in ("created", "updated")}
+    return {**item, "properties": properties}
+
+
+def _place(item: Document) -> tuple[str, str]:
+    return str(tile_of(item)), str(item["properties"].get("clearcube:level"))
+
+
+def _settle_deliveries(
+    workspace: "Workspace", places: Iterable[tuple[str, str]], outcome: Outcome
+) -> None:
+    """Mark which of several deliveries of one acquisition counts, on every tile touched."""
+    for tile, level in sorted(places):
+        query = Query(tiles=(tile,), level=level, limit=1000)
+        raw = [i for i in workspace.documents(query) if "clearcube:job" not in i["properties"]]
+        changed = apply_deliveries(raw)
+        if changed:
+            publish(workspace, changed)
+        outcome.notes += [
+            f"{item['id']}: superseded by {item['properties'][SUPERSEDED_BY]}, left out of cubes"
+            for item in changed
+            if SUPERSEDED_BY in item["properties"]
+        ]
+
+
+def require_success(outcome: Outcome) -> None:
+    """Raise where a command came to nothing at all: its only result is why."""
+    if outcome.failures and not outcome.made and not outcome.current:
+        if len(outcome.failures) == 1:
+            raise RequestError(_said(outcome.failures[0]))
+        lines = "; ".join(_said(failure) for failure in outcome.failures[:3])
+        more = len(outcome.failures) - 3
+        raise JobError(lines + (f"; and {more} more" if more > 0 else ""))
+
+
+def _said(failure: Failure) -> str:
+    """A failure without naming its file twice."""
+    return failure.cause if failure.key in failure.cause else str(failure)

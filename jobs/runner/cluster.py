@@ -1,0 +1,79 @@
+"""A dask client from settings: local processes with one thread each, or a scheduler's address."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from catalog.items import clearcube_version
+from jobs.errors import SchedulerError
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+ONE_THREAD = {
+    # One pool only: dask fills the cores with processes, so libraries keep to one thread each.
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "GDAL_NUM_THREADS": "1",
+    # Blocks are read once: a large cache of GDAL's only fills the worker's memory (default 5 %).
+    "GDAL_CACHEMAX": "64",
+    # Freed arrays go back to the system rather than count as the worker's (dask, Memory page).
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+}
+
+
+@contextlib.contextmanager
+def connect(settings: Settings) -> "Iterator[Client]":
+    """Settings -> a client, closed at the end; ``SchedulerError`` where none can be had."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    if settings.scheduler:
+        try:
+            client = Client(settings.scheduler, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SchedulerError(f"no dask scheduler at {settings.scheduler}: {error}") from None
+        with client:
+            _check_versions(client, settings.scheduler)
+            yield client
+        return
+    config = {
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+        "distributed.worker.memory.terminate": 0.98,
+        "logging": {"distributed": "error"},
+    }
+    with (
+        dask.config.set(config),
+        LocalCluster(
+            n_workers=settings.workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=settings.memory,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _check_versions(client: "Client", address: str) -> None:
+    own = clearcube_version()
+    try:
+        found = client.run(clearcube_version)
+    except (ImportError, AttributeError) as error:
+        raise SchedulerError(f"the workers of {address} do not have clearcube: {error}") from None
+    others = {version for version in found.values() if version != own}
+    if others:
+        raise SchedulerError(
+            f"the workers of {address} run clearcube {', '.join(sorted(others))}, this is {own}; "
+            "install the same on both"
+        )
+    if not found:
+        raise SchedulerError(f"the scheduler at {address} has no workers")

@@ -1,0 +1,112 @@
+"""A request -> what it needs, its plan, its stages, its end."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from jobs.errors import RequestError
+from jobs.job import Job, Outcome, Plan
+from jobs.registry import find_job
+from jobs.runner.cluster import connect
+from jobs.runner.ledger import Ledger
+from jobs.runner.progress import Progress
+from jobs.runner.submit import run_stage
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from jobs.workspace import Workspace
+
+
+def run(
+    workspace: "Workspace",
+    job: str,
+    request: Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Carry out a job's request after those that it needs; what is current is not made again.
+
+    ``RequestError`` where the request means nothing. Units that fail are in the outcome.
+    """
+    progress = progress or Progress(quiet=True)
+    with _Session(workspace, progress) as session:
+        return session.carry_out(find_job(job), request, asked=True)
+
+
+@dataclass(slots=True)
+class _Session:
+    """One command: a client, started when the first unit is to run, and what was done so far."""
+
+    workspace: "Workspace"
+    progress: Progress
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _client: "Client | None" = None
+
+    def carry_out(self, job: Job, request: Mapping[str, Any], *, asked: bool) -> Outcome:
+        params = parse_request(job, request)
+        outcome = Outcome()
+        for name, needed in job.needs(self.workspace, params):
+            before = self.carry_out(find_job(name), needed, asked=False)
+            outcome.failures += before.failures
+            outcome.notes += before.notes
+            outcome.made += before.made
+        planned = job.plan(self.workspace, params)
+        plans = [planned] if isinstance(planned, Plan) else planned
+        for plan in plans:
+            self._work(job, params, plan, outcome, asked)
+        return outcome
+
+    def _work(self, job: Job, params: BaseModel, plan: Plan, outcome: Outcome, asked: bool) -> None:
+        for note in plan.notes:
+            self.progress.say(f"note: {note}")
+        outcome.notes += plan.notes
+        if asked:
+            outcome.current += plan.current
+        if not plan.makes:
+            plan.finish()
+            return
+        with Ledger(self.workspace.runs, job.name, params.model_dump(mode="json")) as ledger:
+            ledger.plan(list(plan.makes), list(plan.current))
+            failed = self._stages(job, plan.stages, ledger, outcome)
+            if not failed:
+                plan.finish()
+                lost = {failure.key for failure in outcome.failures}
+                outcome.made += [made for made in plan.makes if made not in lost]
+            ledger.end(outcome.made, outcome.failures)
+
+    def _stages(self, job: Job, stages: Sequence[Any], ledger: Ledger, outcome: Outcome) -> bool:
+        for stage in stages:
+            if not stage.units:
+                continue
+            failures = run_stage(self.client, stage, job.name, ledger, self.progress)
+            outcome.failures += failures
+            if failures and stage.essential:
+                return True
+        return False
+
+    @property
+    def client(self) -> "Client":
+        if self._client is None:
+            self._client = self._stack.enter_context(connect(self.workspace.settings))
+            self.progress.say(f"dask dashboard: {self._client.dashboard_link}")
+        return self._client
+
+    def __enter__(self) -> "_Session":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def parse_request(job: Job, request: Mapping[str, Any]) -> BaseModel:
+    """Values as given -> the job's parameters; ``RequestError`` names the first that cannot be."""
+    try:
+        return job.params.model_validate(dict(request))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or job.name
+        raise RequestError(f"{job.name}: {name}={first['input']!r}: {first['msg']}") from None
