@@ -12,6 +12,9 @@ from xml.etree import ElementTree
 
 from catalog.errors import ProductError
 
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+"""Namespace of the attributes that name a schema."""
+
 GRID_STEP = 5000
 """Metres between the nodes of an angle grid (Sentinel-2 product specification, tile metadata)."""
 
@@ -167,6 +170,32 @@ def muscate_name(delivery: Delivery, version: str = "1-0", kind: str = "C") -> s
     )
 
 
+def datastrip_name(delivery: Delivery) -> str:
+    """Name of the folder below ``DATASTRIP``."""
+    return f"DS_{delivery.centre}_{compact(delivery.generated)}_S{compact(delivery.strip_sensed)}"
+
+
+def datastrip_id(delivery: Delivery, level: str) -> str:
+    """Identifier of the data strip; its ``S…`` time is the same in every reprocessing."""
+    return f"{delivery.platform}_OPER_MSI_{level}_{datastrip_name(delivery)}_N{delivery.baseline}"
+
+
+def granule_id(delivery: Delivery, level: str) -> str:
+    """Identifier of the granule."""
+    return (
+        f"{delivery.platform}_OPER_MSI_{level}_TL_{delivery.centre}_{compact(delivery.generated)}"
+        f"_A{delivery.absolute_orbit:06d}_T{delivery.tile}_N{delivery.baseline}"
+    )
+
+
+def datatake_id(delivery: Delivery) -> str:
+    """Identifier of the datatake as this baseline writes it."""
+    return (
+        f"G{delivery.platform}_{compact(delivery.sensed)}_{delivery.absolute_orbit:06d}"
+        f"_N{delivery.baseline}"
+    )
+
+
 def compact(moment: datetime) -> str:
     """``20200410T105031``."""
     return f"{moment:%Y%m%dT%H%M%S}"
@@ -254,6 +283,14 @@ def document(root: ElementTree.Element) -> str:
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def altered(root: ElementTree.Element, delivery: Delivery) -> ElementTree.Element:
+    """Put the delivery's odd texts in place of the usual ones."""
+    for tag, text in delivery.minutiae.items():
+        for element in root.iter(tag):
+            element.text = text
+    return root
 
 
 def values_list(lines: Iterable[str]) -> ElementTree.Element:

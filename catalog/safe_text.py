@@ -1,4 +1,4 @@
-"""Text of simulated SAFE products: ``MTD_MSI*.xml``, ``MTD_TL.xml``, ``manifest.safe``, cloud GML.
+"""Text of simulated SAFE products: ``MTD_MSI*.xml``, ``manifest.safe``, cloud GML.
 
 Element names, nesting and namespaces follow the Sentinel-2 product specification (S2-PDGS-TAS-DI-PSD,
 issue 14), which the products themselves name.
@@ -7,25 +7,24 @@ issue 14), which the products themselves name.
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
+from catalog.granule_text import content_percentages
 from catalog.product_text import (
-    GRID_STEP,
     SPECTRAL_BANDS,
+    XSI,
     Delivery,
     SpectralBand,
+    altered,
     compact,
+    datastrip_id,
+    datatake_id,
     document,
-    file_stem,
-    granule_name,
+    granule_id,
     iso,
     node,
     response,
     safe_name,
-    sun_grid,
-    values_list,
-    view_grids,
 )
 
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCENE_CLASSES = (
     "SC_NODATA",
     "SC_SATURATED_DEFECTIVE",
@@ -40,49 +39,6 @@ _SCENE_CLASSES = (
     "SC_THIN_CIRRUS",
     "SC_SNOW_ICE",
 )
-_L2A_PERCENTAGES = (
-    "NODATA_PIXEL_PERCENTAGE",
-    "SATURATED_DEFECTIVE_PIXEL_PERCENTAGE",
-    "DARK_FEATURES_PERCENTAGE",
-    "CLOUD_SHADOW_PERCENTAGE",
-    "VEGETATION_PERCENTAGE",
-    "NOT_VEGETATED_PERCENTAGE",
-    "WATER_PERCENTAGE",
-    "UNCLASSIFIED_PERCENTAGE",
-    "MEDIUM_PROBA_CLOUDS_PERCENTAGE",
-    "HIGH_PROBA_CLOUDS_PERCENTAGE",
-    "THIN_CIRRUS_PERCENTAGE",
-    "SNOW_ICE_PERCENTAGE",
-    "RADIATIVE_TRANSFER_ACCURACY",
-    "WATER_VAPOUR_RETRIEVAL_ACCURACY",
-    "AOT_RETRIEVAL_ACCURACY",
-)
-
-
-def datastrip_name(delivery: Delivery) -> str:
-    """Name of the folder below ``DATASTRIP``."""
-    return f"DS_{delivery.centre}_{compact(delivery.generated)}_S{compact(delivery.strip_sensed)}"
-
-
-def datastrip_id(delivery: Delivery, level: str) -> str:
-    """Identifier of the data strip; its ``S…`` time is the same in every reprocessing."""
-    return f"{delivery.platform}_OPER_MSI_{level}_{datastrip_name(delivery)}_N{delivery.baseline}"
-
-
-def granule_id(delivery: Delivery, level: str) -> str:
-    """Identifier of the granule."""
-    return (
-        f"{delivery.platform}_OPER_MSI_{level}_TL_{delivery.centre}_{compact(delivery.generated)}"
-        f"_A{delivery.absolute_orbit:06d}_T{delivery.tile}_N{delivery.baseline}"
-    )
-
-
-def datatake_id(delivery: Delivery) -> str:
-    """Identifier of the datatake as this baseline writes it."""
-    return (
-        f"G{delivery.platform}_{compact(delivery.sensed)}_{delivery.absolute_orbit:06d}"
-        f"_N{delivery.baseline}"
-    )
 
 
 def product_xml(delivery: Delivery, level: str, images: Sequence[str]) -> str:
@@ -100,26 +56,9 @@ def product_xml(delivery: Delivery, level: str, images: Sequence[str]) -> str:
         _product_quality(delivery, level),
     )
     root.set("xmlns:n1", namespace)
-    root.set("xmlns:xsi", _XSI)
+    root.set("xmlns:xsi", XSI)
     root.set("xsi:schemaLocation", namespace)
-    return document(_altered(root, delivery))
-
-
-def tile_xml(delivery: Delivery, level: str, masks: Iterable[tuple[str, str, int | None]]) -> str:
-    """``MTD_TL.xml``; masks are (type, path, band index or None)."""
-    namespace = (
-        f"https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-{level[1:]}_Tile_Metadata.xsd"
-    )
-    root = node(
-        f"n1:Level-{level[1:]}_Tile_ID",
-        _tile_general(delivery, level),
-        node("n1:Geometric_Info", _geocoding(delivery), _tile_angles(delivery)),
-        _tile_quality(delivery, level, masks),
-    )
-    root.set("xmlns:n1", namespace)
-    root.set("xmlns:xsi", _XSI)
-    root.set("xsi:schemaLocation", namespace)
-    return document(_altered(root, delivery))
+    return document(altered(root, delivery))
 
 
 def manifest(delivery: Delivery, level: str, files: Iterable[tuple[str, int, str]]) -> str:
@@ -163,7 +102,7 @@ def clouds_gml(delivery: Delivery, polygons: Iterable[tuple[str, Sequence[float]
     ]
     root = node("eop:Mask", node("gml:name", f"MSK_CLOUDS pixels mask from data-strip {name}"))
     root.set("xmlns:eop", "http://www.opengis.net/eop/2.0")
-    root.set("xmlns:xsi", _XSI)
+    root.set("xmlns:xsi", XSI)
     root.set("xmlns:gml", "http://www.opengis.net/gml/3.2")
     root.set("gml:id", name)
     if members:
@@ -184,14 +123,6 @@ def _gml_polygon(name: str, ring: Sequence[float]) -> Element:
     positions = node("gml:posList", " ".join(f"{value:.0f}" for value in ring), srsDimension="2")
     exterior = node("gml:exterior", node("gml:LinearRing", positions))
     return node("gml:Polygon", exterior, **{"gml:id": name})
-
-
-def _altered(root: Element, delivery: Delivery) -> Element:
-    """Put the delivery's odd texts in place of the usual ones."""
-    for tag, text in delivery.minutiae.items():
-        for element in root.iter(tag):
-            element.text = text
-    return root
 
 
 def _product_info(delivery: Delivery, level: str, images: Sequence[str]) -> Element:
@@ -358,142 +289,8 @@ def _product_quality(delivery: Delivery, level: str) -> Element:
         ),
     ]
     if level == "L2A":
-        parts.append(node("Image_Content_QI", *_percentages(delivery)))
+        parts.append(node("Image_Content_QI", *content_percentages(delivery)))
     return node("n1:Quality_Indicators_Info", *parts)
-
-
-def _percentages(delivery: Delivery) -> list[Element]:
-    return [node(tag, f"{delivery.percentages.get(tag, 0.0):.6f}") for tag in _L2A_PERCENTAGES]
-
-
-def _tile_general(delivery: Delivery, level: str) -> Element:
-    parts = [
-        node("TILE_ID", granule_id(delivery, level), metadataLevel="Brief"),
-        node("DATASTRIP_ID", datastrip_id(delivery, level), metadataLevel="Standard"),
-        node("DOWNLINK_PRIORITY", "NOMINAL", metadataLevel="Standard"),
-        node("SENSING_TIME", iso(delivery.tile_sensed), metadataLevel="Standard"),
-        node(
-            "Archiving_Info",
-            node("ARCHIVING_CENTRE", delivery.centre),
-            node("ARCHIVING_TIME", iso(delivery.generated)),
-            metadataLevel="Expertise",
-        ),
-    ]
-    if level == "L2A":
-        l1c = node("L1C_TILE_ID", granule_id(delivery, "L1C"), metadataLevel="Brief")
-        parts.insert(0, l1c)
-    return node("n1:General_Info", *parts)
-
-
-def _geocoding(delivery: Delivery) -> Element:
-    # Rasters of 60 m cover the last pixel even where it is cut by the edge.
-    resolutions = (10, 20, 60)
-    sizes = [
-        node(
-            "Size",
-            node("NROWS", -(-10 * delivery.rows // step)),
-            node("NCOLS", -(-10 * delivery.columns // step)),
-            resolution=str(step),
-        )
-        for step in resolutions
-    ]
-    positions = [
-        node(
-            "Geoposition",
-            node("ULX", delivery.west),
-            node("ULY", delivery.north),
-            node("XDIM", step),
-            node("YDIM", -step),
-            resolution=str(step),
-        )
-        for step in resolutions
-    ]
-    return node(
-        "Tile_Geocoding",
-        node("HORIZONTAL_CS_NAME", delivery.zone_name),
-        node("HORIZONTAL_CS_CODE", f"EPSG:{delivery.epsg}"),
-        *sizes,
-        *positions,
-        metadataLevel="Brief",
-    )
-
-
-def _tile_angles(delivery: Delivery) -> Element:
-    viewing = [
-        node(
-            "Viewing_Incidence_Angles_Grids",
-            _grid("Zenith", zeniths),
-            _grid("Azimuth", azimuths),
-            bandId=str(band.index),
-            detectorId=str(detector),
-        )
-        for band in SPECTRAL_BANDS
-        for detector, (zeniths, azimuths) in view_grids(delivery, band).items()
-    ]
-    means = [
-        node(
-            "Mean_Viewing_Incidence_Angle",
-            *_angles(delivery.view_zenith + 0.002 * band.index, delivery.view_azimuth),
-            bandId=str(band.index),
-        )
-        for band in SPECTRAL_BANDS
-    ]
-    return node(
-        "Tile_Angles",
-        node(
-            "Sun_Angles_Grid",
-            _grid("Zenith", sun_grid(delivery, "zenith")),
-            _grid("Azimuth", sun_grid(delivery, "azimuth")),
-        ),
-        node("Mean_Sun_Angle", *_angles(delivery.sun_zenith, delivery.sun_azimuth)),
-        *viewing,
-        node("Mean_Viewing_Incidence_Angle_List", *means),
-        metadataLevel="Standard",
-    )
-
-
-def _grid(tag: str, lines: Iterable[str]) -> Element:
-    return node(
-        tag,
-        node("COL_STEP", GRID_STEP, unit="m"),
-        node("ROW_STEP", GRID_STEP, unit="m"),
-        values_list(lines),
-    )
-
-
-def _angles(zenith: float, azimuth: float) -> list[Element]:
-    return [
-        node("ZENITH_ANGLE", f"{zenith:.10f}", unit="deg"),
-        node("AZIMUTH_ANGLE", f"{azimuth:.10f}", unit="deg"),
-    ]
-
-
-def _tile_quality(
-    delivery: Delivery, level: str, masks: Iterable[tuple[str, str, int | None]]
-) -> Element:
-    content = [
-        node("CLOUDY_PIXEL_PERCENTAGE", f"{delivery.cloud_percentage:.6f}"),
-        node("DEGRADED_MSI_DATA_PERCENTAGE", 0),
-    ]
-    if level == "L2A":
-        content += _percentages(delivery)
-    elif delivery.offset:
-        content.append(node("SNOW_PIXEL_PERCENTAGE", 0))
-    files = []
-    for kind, path, band in masks:
-        element = node("MASK_FILENAME", path, type=kind)
-        if band is not None:
-            element.set("bandId", str(band))
-        files.append(element)
-    granule = f"GRANULE/{granule_name(delivery, level)}"
-    preview = f"{granule}/QI_DATA/{file_stem(delivery)}_PVI.{delivery.extension}"
-    return node(
-        "n1:Quality_Indicators_Info",
-        node("Image_Content_QI", *content),
-        node("Pixel_Level_QI", *files, geometry="FULL_RESOLUTION"),
-        node("PVI_FILENAME", preview),
-        metadataLevel="Standard",
-    )
 
 
 def _manifest_metadata(delivery: Delivery, long_level: str) -> list[Element]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rasterio.features import shapes
 from rasterio.transform import Affine, from_origin
 
+from catalog.granule_text import tile_xml
 from catalog.muscate_text import (
     AEROSOL_QUANTIFICATION,
     R1,
@@ -25,9 +26,9 @@ from catalog.muscate_text import (
     jpi_xml,
     mtd_xml,
 )
-from catalog.product_text import Delivery, file_stem, granule_name, muscate_name
+from catalog.product_text import Delivery, datastrip_name, file_stem, granule_name, muscate_name
 from catalog.product_text import safe_name as name_of_safe
-from catalog.safe_text import clouds_gml, datastrip_name, manifest, product_xml, tile_xml
+from catalog.safe_text import clouds_gml, manifest, product_xml
 from cube.bands import BANDS
 from cube.landscape import Landscape, coarsen
 from cube.opinions import maja_masks

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from catalog.errors import ProductError
+from catalog.granule_text import tile_xml
 from catalog.muscate_text import jpi_xml, mtd_xml
 from catalog.product_text import (
     SPECTRAL_BANDS,
@@ -20,7 +21,7 @@ from catalog.product_text import (
     sun_grid,
     view_grids,
 )
-from catalog.safe_text import clouds_gml, manifest, product_xml, tile_xml
+from catalog.safe_text import clouds_gml, manifest, product_xml
 
 DELIVERY = Delivery(
     platform="S2A",
