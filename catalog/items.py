@@ -12,7 +12,7 @@ from catalog.backends.base import Document
 from catalog.errors import CatalogError
 from catalog.fingerprint import fingerprint
 from catalog.footprint import Bbox, bounds_of
-from catalog.search import times_of
+from catalog.search import instant, times_of
 
 ITEM_ID = re.compile(r"[A-Za-z0-9_.-]+")
 """What an id may be made of: it is part of URLs and of file names."""
@@ -186,7 +186,9 @@ def _fault(item: Mapping[str, Any]) -> str | None:
         return fault
     try:
         first, last = times_of(item)
-    except CatalogError as error:
+        if item["properties"].get("datetime") is not None:
+            instant(str(item["properties"]["datetime"]))
+    except (CatalogError, ValueError) as error:
         return str(error)
     return "it ends before it starts" if last < first else None
 

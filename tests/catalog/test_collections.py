@@ -1,0 +1,98 @@
+"""The collections served."""
+
+import pystac
+import pytest
+
+from catalog.backends import open_catalog
+from catalog.backends.base import Counts
+from catalog.collections import (
+    RAW,
+    cloud_mask_collection,
+    collection_document,
+    publish,
+    synthesis_collection,
+    widened,
+)
+from catalog.errors import BackendError, CatalogError
+from catalog.search import Query
+from catalog.testing import make_item
+
+EVERY = [*RAW, "dem", "cubes", "cloud-mask-scl", "synthesis-wasp", "sentinel-s2-l2a-cogs"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_collection_is_valid(name):
+    document = collection_document(name, [make_item()])
+    assert pystac.Collection.from_dict(document).id == name
+    assert document["title"]
+    assert document["description"]
+    pytest.importorskip("jsonschema", reason="jsonschema, which pystac validates with")
+    from pystac.stac_object import STACObjectType
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
+
+    JsonSchemaSTACValidator().validate(document, STACObjectType.COLLECTION, "1.1.0", [])
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("dem", EVERY[-1])])
+def test_copernicus_is_named(name):
+    document = collection_document(name)
+    said = " ".join(one.get("description", "") for one in document["providers"])
+    assert "Contains modified Copernicus Sentinel data" in said
+    assert [link["rel"] for link in document["links"]] == ["license"]
+
+
+def test_names_by_method():
+    assert cloud_mask_collection("scl") == "cloud-mask-scl"
+    assert synthesis_collection("wasp") == "synthesis-wasp"
+    assert collection_document("synthesis-wasp")["title"] == "Syntheses: wasp"
+    for name in ("", "a_b", "a/b"):
+        with pytest.raises(CatalogError, match="its name holds"):
+            cloud_mask_collection(name)
+
+
+def test_assets_of_items():
+    assert "cirrus" in collection_document("sentinel-2-l1c")["item_assets"]
+    l2a = collection_document("sentinel-2-l2a")["item_assets"]
+    assert "cirrus" not in l2a
+    assert l2a["nir08"]["gsd"] == 20
+    assert set(collection_document("cloud-mask-clm")["item_assets"]) == {
+        "mask",
+        "bits",
+        "thumbnail",
+    }
+
+
+def test_extent_is_that_of_the_items():
+    document = collection_document("cubes")
+    assert document["extent"]["temporal"]["interval"] == [[None, None]]
+    one = make_item(bbox=(4, 50, 5, 51))
+    two = make_item(bbox=(3, 49, 4, 50), datetime="2018-01-01T00:00:00Z")
+    document = widened(document, [one, two])
+    assert document["extent"] == {
+        "spatial": {"bbox": [[3, 49, 5, 51]]},
+        "temporal": {"interval": [["2018-01-01T00:00:00Z", "2019-05-12T10:50:31Z"]]},
+    }
+    assert widened(document, [one]) == document
+    assert widened(document, []) == document
+    across = widened(document, [make_item(bbox=(179, -17, -179, -16))])
+    assert across["extent"]["spatial"]["bbox"] == [[-180, -17, 180, 51]]
+
+
+def test_publish_makes_and_widens_collections(tmp_path):
+    with open_catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
+        items = [make_item("a", collection="cubes"), make_item("b")]
+        assert publish(catalog, items) == Counts(created=2)
+        assert publish(catalog, items) == Counts(unchanged=2)
+        assert [one["id"] for one in catalog.collections()] == ["cubes", "sentinel-2-l2a"]
+        publish(catalog, [make_item("c", datetime="2020-01-01T00:00:00Z")])
+        interval = catalog.collection("sentinel-2-l2a")["extent"]["temporal"]["interval"]
+        assert interval == [["2019-05-12T10:50:31Z", "2020-01-01T00:00:00Z"]]
+        assert catalog.search(Query()).matched == 3
+
+
+def test_publish_refuses_bad_items_whole(tmp_path):
+    with open_catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
+        with pytest.raises(CatalogError):
+            publish(catalog, [make_item("a"), make_item("b/c")])
+        assert catalog.search(Query()).matched == 0
+        assert not isinstance(catalog, BackendError)
