@@ -70,11 +70,11 @@ def levels(workspace: "Workspace", tile: str) -> list[str]:
     """Levels of which the catalogue holds deliveries of a tile."""
 
     query = Query(tiles=(tile,), limit=1)
-    found = []
-    for level in ("l2a", "maja", "l1c"):
-        if workspace.catalog.search(replace(query, level=level)).items:
-            found.append(level)
-    return found
+    return [
+        level
+        for level in ("l2a", "maja", "l1c")
+        if workspace.catalog.search(replace(query, level=level)).items
+    ]
 
 
 def choose_level(workspace: "Workspace", tile: str, wanted: str | None) -> str:

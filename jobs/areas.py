@@ -21,12 +21,15 @@ def find_tiles(
     """Tiles named, else those of catalogued scenes in a bbox or area; never none."""
     if tiles:
         return list(dict.fromkeys(normalise_tile(tile) for tile in tiles))
-    if bbox is None and aoi is None:
-        raise RequestError("name a tile with --tile, or an area with --bbox or --aoi")
     area = None if aoi is None else read_area(aoi)
-    box = parse_bbox(bbox) if bbox is not None else tuple(area.bounds)  # type: ignore[union-attr]
+    if bbox is not None:
+        box = parse_bbox(bbox)
+    elif area is not None:
+        box = parse_bbox(area.bounds)
+    else:
+        raise RequestError("name a tile with --tile, or an area with --bbox or --aoi")
     found = set()
-    for item in workspace.documents(Query(bbox=box, limit=1000)):  # type: ignore[arg-type]
+    for item in workspace.documents(Query(bbox=box, limit=1000)):
         tile = tile_of(item)
         if tile is None or "clearcube:job" in item["properties"]:
             continue

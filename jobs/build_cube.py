@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -187,14 +189,7 @@ def _store(
             f"scenes reach beyond the extent of cube {name} as first made; they are cut off there "
             "(run cube --extend makes it grow)"
         ]
-    groups = (
-        {group_name(r): r for r in NATIVE}
-        if params.resolution is None and spec is None
-        else {
-            group_name(r): r
-            for r in ([params.resolution] if spec is None else spec.groups.values())
-        }  # type: ignore[misc]
-    )
+    groups = spec.groups if spec is not None else _groups(params.resolution)
     generation = 1 if spec is None else spec.generation + 1
     sharded = params.shards == "auto" if spec is None else spec.sharded
     new = Spec(tile, level, extent, groups, variables, generation, sharded)
@@ -202,6 +197,11 @@ def _store(
     if not target.exists():
         create_cube(target, new)
     return target, []
+
+
+def _groups(resolution: int | None) -> dict[str, int]:
+    """Groups of a new cube: the native ones, or the one asked for."""
+    return {group_name(r): r for r in (NATIVE if resolution is None else (resolution,))}
 
 
 def _existing(path: Path | None) -> Path:
@@ -252,8 +252,6 @@ def _on_tile(extent: Extent, transform: Sequence[float], shape: Sequence[int], e
     """A footprint in another CRS -> the rectangle around it in the tile's."""
     if extent.epsg == epsg:
         return extent
-    from affine import Affine
-
     box = GeoBox((shape[0], shape[1]), Affine(*transform), f"EPSG:{extent.epsg}")
     bounds = box.extent.to_crs(f"EPSG:{epsg}").boundingbox
     return Extent(epsg, int(bounds.left), int(bounds.bottom), int(bounds.right), int(bounds.top))
@@ -321,8 +319,6 @@ def _same_day(
     offset: Any,
 ) -> tuple[int, ...]:
     """Slots in force of the acquisition's solar day, made of other deliveries."""
-    import numpy as np
-
     shift = np.timedelta64(round(offset.total_seconds() * 1000), "ms")
     day = (np.datetime64(round(one.time.timestamp() * 1000), "ms") + shift).astype("datetime64[D]")
     return tuple(

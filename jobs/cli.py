@@ -84,7 +84,7 @@ def cli(context: click.Context, workspace: Path | None, verbose: bool) -> None:
 @click.option("--max-cloud", type=float, help="Highest cloud cover, percent.")
 @json_option
 @pass_state
-def ingest(state: _State, sources: tuple[str, ...], as_json: bool, **conditions: Any) -> int:
+def ingest(state: _State, /, sources: tuple[str, ...], as_json: bool, **conditions: Any) -> int:
     """Index SAFE or MUSCATE products (folder or zip), STAC files, or a STAC API.
 
     Pixels stay where they are. What cannot be used is named, the rest goes in.
@@ -114,7 +114,7 @@ def ingest(state: _State, sources: tuple[str, ...], as_json: bool, **conditions:
 @click.option("--limit", type=int, default=100, show_default=True, help="Most items.")
 @json_option
 @pass_state
-def search(state: _State, as_json: bool, **conditions: Any) -> int:
+def search(state: _State, /, as_json: bool, **conditions: Any) -> int:
     """Find items of the catalogue, latest first."""
     from catalog.search import parse_query
 
@@ -123,7 +123,7 @@ def search(state: _State, as_json: bool, **conditions: Any) -> int:
     with state.open(create=False) as workspace:
         page = workspace.catalog.search(query)
     if as_json:
-        document = {"type": "FeatureCollection", "features": page.items}
+        document: dict[str, Any] = {"type": "FeatureCollection", "features": page.items}
         if page.matched is not None:
             document["numberMatched"] = page.matched
         click.echo(json.dumps(document, indent=2))
@@ -252,6 +252,7 @@ def _runner(job: "Job") -> Callable[..., int]:
     @click.pass_obj
     def command(
         state: _State,
+        /,
         tiles: tuple[str, ...],
         bbox: str | None,
         aoi: str | None,

@@ -200,7 +200,7 @@ def _composite_layers(
         _weights(cube, task, part, group, window, params) if shown.weights_cloud else None,
         _blue(cube, task, part, group, bands),
     )
-    layers = {
+    layers: dict[str, Array] = {
         "weight": made.weight,
         "date": made.date,
         "status": made.status,
@@ -256,7 +256,7 @@ def _halved(fine: Array) -> Array:
     """(time, 2y, 2x) int16 -> (time, y, x) int16 mean of four, nodata where one of them is."""
     dates, height, width = fine.shape
     four = fine.reshape(dates, height // 2, 2, width // 2, 2)
-    mean = np.rint(four.mean(axis=(2, 4), dtype=np.float32)).astype(np.int16)
+    mean: Array = np.rint(four.mean(axis=(2, 4), dtype=np.float32)).astype(np.int16)
     mean[(four == REFLECTANCE_NODATA).any(axis=(2, 4))] = REFLECTANCE_NODATA
     return mean
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from catalog.backends.base import Document
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
 VERSION = "1"
+
+Array = npt.NDArray[Any]
 
 
 class MaskParams(BaseModel):
@@ -184,10 +187,10 @@ def decode_date(task: MaskTask) -> dict[str, Any]:
     counts = np.zeros(len(CLASSES), np.int64)
     contradictory = 0
 
-    def classes(first: int, last: int) -> np.ndarray[Any, Any]:
+    def classes(first: int, last: int) -> Array:
         nonlocal contradictory
         window = (slice(first, last), slice(0, width))
-        found = read_classes(cube, [entry], task.reading, group, window)[0]
+        found: Array = read_classes(cube, [entry], task.reading, group, window)[0]
         counts[:] += np.bincount(found.ravel(), minlength=len(CLASSES))
         contradictory += count_contradictions(cube, entry, task.reading.encoding, window)
         return found
@@ -236,7 +239,7 @@ def decode_date(task: MaskTask) -> dict[str, Any]:
 
 def _picture(
     cube: Cube, entry: DateEntry, reading: MaskReading, group: str, shape: tuple[int, int]
-) -> np.ndarray[Any, Any]:
+) -> Array:
     height, width = shape
     step = max(1, max(shape) // 512)
     colours = np.array([each.colour for each in CLASSES], np.uint8)
@@ -246,7 +249,8 @@ def _picture(
         ]
         for a, b in strips(height, 512 * step)
     ]
-    return colours[np.concatenate(rows)]
+    picture: Array = colours[np.concatenate(rows)]
+    return picture
 
 
 def _task(
@@ -340,11 +344,11 @@ def _about_bits(name: str) -> dict[str, Any]:
     }
 
 
-_ABOUT = {
-    "mask": _about_mask,
-    "bits": _about_bits,
-    "thumbnail": lambda _name: {"type": PNG, "roles": ["thumbnail"], "title": "Classes"},
-}
+def _about_thumbnail(_name: str) -> dict[str, Any]:
+    return {"type": PNG, "roles": ["thumbnail"], "title": "Classes"}
+
+
+_ABOUT = {"mask": _about_mask, "bits": _about_bits, "thumbnail": _about_thumbnail}
 
 
 def _percent(part: int, whole: int) -> float:
