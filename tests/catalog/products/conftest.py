@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.granule_text import tile_xml
 from catalog.muscate_text import jpi_xml, mtd_xml
 from catalog.product_text import (
     SPECTRAL_BANDS,
@@ -17,7 +18,7 @@ from catalog.product_text import (
     muscate_name,
     safe_name,
 )
-from catalog.safe_text import clouds_gml, product_xml, tile_xml
+from catalog.safe_text import clouds_gml, product_xml
 
 TEN = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 RASTER = b"raster"
