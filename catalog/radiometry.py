@@ -24,7 +24,7 @@ SCALE = 0.0001
 _FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 _NODATA = {"l1c": 0, "l2a": 0, "maja": -10000}
 _DATA_TYPE = {"l1c": "uint16", "l2a": "uint16", "maja": "int16"}
-_AIR = {"aot": "aot", "wvp": "wvp"}
+_AIR = ("aot", "wvp")
 _AIR_SCALE = 0.001
 """AOT_QUANTIFICATION_VALUE and WVP_QUANTIFICATION_VALUE of ESA's L2A are 1000."""
 _CLASSES = ("scl", "cldprb", "snwprb")
@@ -65,7 +65,7 @@ def radiometry(item: Document, level: str) -> list[str]:
         ]
         asset["roles"] = ["data", "reflectance"]
         asset.setdefault("gsd", band.resolution)
-    if given and source is not None:
+    if given:
         item["properties"][OFFSET_FROM] = source
     _write_others(item, level)
     return warnings
@@ -73,12 +73,9 @@ def radiometry(item: Document, level: str) -> list[str]:
 
 def _offsets(
     properties: Document, level: str, given: dict[str, Document]
-) -> tuple[dict[str, float], str | None, list[str]]:
+) -> tuple[dict[str, float], str, list[str]]:
     """Offset of each band, what it was decided from, and what is odd about it."""
     said = {key: fields["offset"] for key, fields in given.items() if "offset" in fields}
-    if properties.get(OFFSET_FROM) and len(said) == len(given):
-        # Decided when this item was first catalogued.
-        return said, None, []
     baseline = properties.get("s2:processing_baseline")
     shifted = baseline is not None and str(baseline) >= OFFSET_BASELINE
     if any(properties.get(flag) is True for flag in _FLAGS):

@@ -39,7 +39,6 @@ RETRY = Retry(
     backoff_factor=0.4,
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=None,  # a search by POST changes nothing, so that it may be asked again
-    raise_on_status=False,
 )
 """How often a request is repeated, with pauses of 0.8, 1.6, 3.2 s and so on between."""
 
@@ -138,24 +137,28 @@ def _walk(
         where, known, collection = stack.pop()
         try:
             content = reader.read(where) if known is None else known
-            kind = _kind(content, where)
+            items, below = _parts(content, where)
         except SourceError as error:
             if known is not None:
                 raise
             yield Skipped(where, str(error))
             continue
-        if kind == "Feature":
-            yield from read_items([(where, content)], query, collection)
-        elif kind == "FeatureCollection":
-            features = [(_self(one, where), one) for one in _features(content, where)]
-            yield from read_items(features, query, collection)
-        else:
-            collection = content["id"] if kind == "Collection" else collection
-            below = [_joined(where, target) for target in _children(content, where)]
-            # Popped from the end, hence the last one first.
-            fresh = [one for one in below if one not in seen]
-            stack.extend((target, None, collection) for target in reversed(fresh))
-            seen.update(below)
+        yield from read_items(items, query, collection)
+        collection = content["id"] if _kind(content, where) == "Collection" else collection
+        # Popped from the end, hence the last one first.
+        fresh = [one for one in dict.fromkeys(below) if one not in seen]
+        stack.extend((target, None, collection) for target in reversed(fresh))
+        seen.update(fresh)
+
+
+def _parts(document: Document, href: str) -> tuple[list[tuple[str, Document]], list[str]]:
+    """Items that a document holds, with where each is, and hrefs of the documents below it."""
+    kind = _kind(document, href)
+    if kind == "Feature":
+        return [(href, document)], []
+    if kind == "FeatureCollection":
+        return [(_self(one, href), one) for one in _features(document, href)], []
+    return [], [_joined(href, target) for target in _children(document, href)]
 
 
 def _search(url: str, query: Query) -> Iterator[Found | Skipped]:
@@ -166,10 +169,20 @@ def _search(url: str, query: Query) -> Iterator[Found | Skipped]:
         )
     try:
         client = _opened(url)
+        seen: set[str] = set()
         for box in _boxes(query):
             search = _searched(client, _asked(client, query, box))
             pages = ((_self(one, url), one) for one in search.items_as_dicts())
-            yield from read_items(pages, query)
+            for part in read_items(pages, query):
+                # The boxes of neighbouring tiles overlap.
+                key = (
+                    f"{part.item['collection']}/{part.item['id']}"
+                    if isinstance(part, Found)
+                    else part.reason
+                )
+                if key not in seen:
+                    seen.add(key)
+                    yield part
     except (APIError, RequestException) as error:
         raise SourceError(f"{url}: {_cause(error)}") from None
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:

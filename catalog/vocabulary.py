@@ -38,10 +38,14 @@ def normalise_item(source: Mapping[str, Any], collection: str | None = None) -> 
     """
     item = deepcopy(dict(source))
     _check(item)
-    if "clearcube:job" in item["properties"]:
-        # Made by this program, elsewhere: its words are ours already.
-        return Found(item)
     properties = item["properties"]
+    if "clearcube:job" in properties:
+        # Made by this program, elsewhere.
+        return Found(item)
+    if "clearcube:version" in properties and properties.get("clearcube:level") in _COLLECTIONS:
+        # In our words already: what was decided once stays.
+        item["collection"] = item.get("collection") or collection
+        return _finished(item, [])
     level = _level(item, collection)
     warnings: list[str] = []
     _rename(properties, item["id"])
@@ -55,13 +59,8 @@ def normalise_item(source: Mapping[str, Any], collection: str | None = None) -> 
     item["assets"] = _assets(item["assets"])
     _place(item)
     warnings += radiometry(item, level)
-    item["links"] = [collection_link(item["collection"]), *_origin(item.get("links") or [])]
     item["stac_extensions"] = _extensions(item)
-    try:
-        validate_item(item)
-    except CatalogError as error:
-        raise SourceError(str(error)) from None
-    return Found(item, tuple(f"{item['id']}: {text}" for text in warnings))
+    return _finished(item, warnings)
 
 
 # Words of the sources. A key is matched whole, in small letters, `-` as `_`.
@@ -101,7 +100,11 @@ _COMMON_NAMES = {
     band.common_name: band.key for band in BANDS if band.common_name == band.key
 }  # "rededge" names three bands, hence none
 _SUFFIX = re.compile(r"_(10|20|60)m$")
-_LEVELS = {"l1c": "l1c", "l1": "l1c", "l2a": "l2a", "l2": "l2a"}
+_LEVELS = {
+    **dict.fromkeys(("l1c", "l1", "level-1c", "level-1", "S2MSI1C"), "l1c"),
+    **dict.fromkeys(("l2a", "l2", "level-2a", "level-2", "S2MSI2A"), "l2a"),
+}
+_PRODUCT_TYPES = ("s2:product_type", "product:type")
 _COLLECTIONS = {"l1c": "sentinel-2-l1c", "l2a": "sentinel-2-l2a", "maja": "sentinel-2-l2a-maja"}
 _ID_LEVEL = re.compile(r"(?:^|[_-])(?:MSI)?(L1C|L2A)(?:$|[_-])", re.IGNORECASE)
 _ID_TILE = re.compile(r"_(?:MGRS-)?T?(\d{1,2}[C-X][A-Z]{2})(?:_|$)")
@@ -139,6 +142,16 @@ def _check(item: Document) -> None:
         raise SourceError(f"item {item['id']!r}: its assets have no hrefs")
 
 
+def _finished(item: Document, warnings: list[str]) -> Found:
+    """Item with the links of this catalogue, found valid."""
+    item["links"] = [collection_link(item["collection"]), *_origin(item.get("links") or [])]
+    try:
+        validate_item(item)
+    except CatalogError as error:
+        raise SourceError(str(error)) from None
+    return Found(item, tuple(f"{item['id']}: {text}" for text in warnings))
+
+
 def _level(item: Document, collection: str | None) -> str:
     """``l1c``, ``l2a`` or ``maja``, from what the item says of itself."""
     properties = item["properties"]
@@ -155,16 +168,14 @@ def _level(item: Document, collection: str | None) -> str:
     )
     if not any(re.search(r"sentinel[-_ ]?2|^S2", text, re.IGNORECASE) for text in known):
         raise SourceError(f"item {item['id']!r} is not of Sentinel-2")
-    said = str(properties.get("processing:level", "")).lower().removeprefix("level-")
-    if said in _LEVELS:
-        return _LEVELS[said]
-    product_type = str(properties.get("s2:product_type", ""))
-    for text in (product_type.replace("S2MSI", "L").replace("L1C", "-L1C-"), item["id"], name):
+    said = str(properties.get("processing:level", "")).lower()
+    for text in (said, *(str(properties.get(field)) for field in _PRODUCT_TYPES)):
+        if text in _LEVELS:
+            return _LEVELS[text]
+    for text in (item["id"], name):
         found = _ID_LEVEL.search(text)
         if found is not None:
             return found[1].lower()
-    if "2a" in product_type.lower():
-        return "l2a"
     raise SourceError(f"item {item['id']!r} does not say whether it is L1C or L2A")
 
 
