@@ -23,7 +23,7 @@ from cube.errors import BandError, LoadError
 from cube.gml import rasterise_clouds
 from cube.grid import Extent, on_lattice
 from cube.kernels.encode import encode
-from cube.rasters import RESAMPLING, read_header
+from cube.rasters import RESAMPLING, read_header, zip_member
 from cube.variables import Variable
 
 Array = npt.NDArray[Any]
@@ -173,11 +173,11 @@ def _load_granule(
 def _text(href: str) -> bytes:
     """Content of a small file beside the rasters, in a folder or a zip."""
     try:
-        if not href.startswith("/vsizip/"):
+        packed = zip_member(href)
+        if packed is None:
             return Path(href).read_bytes()
-        archive, _, member = href.removeprefix("/vsizip/").partition(".zip/")
-        with zipfile.ZipFile(f"{archive}.zip") as opened:
-            return opened.read(member)
+        with zipfile.ZipFile(packed[0]) as opened:
+            return opened.read(packed[1])
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise LoadError(f"cannot read {href}: {error}") from error
 

@@ -71,6 +71,18 @@ def read_header(href: str) -> Header:
         raise LoadError(f"cannot read {href}: {_reason(error)}") from error
 
 
+def zip_member(href: str) -> tuple[str, str] | None:
+    """``/vsizip//a/b.zip/c/d.jp2`` -> (``/a/b.zip``, ``c/d.jp2``); None where it is no zip's."""
+    if not href.startswith("/vsizip/"):
+        return None
+    rest = href.removeprefix("/vsizip/")
+    if rest.startswith("{"):  # GDAL's form for archives of other names
+        archive, _, member = rest[1:].partition("}/")
+        return archive, member
+    archive, _, member = rest.partition(".zip/")
+    return f"{archive}.zip", member
+
+
 def write_cog(
     path: Path,
     geobox: GeoBox,

@@ -347,6 +347,8 @@ def _report(job: "Job", outcome: "Outcome", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(outcome.document(), indent=2))
         return
+    if outcome.prepared:
+        click.echo(f"{len(outcome.prepared)} dates and masks brought up to date first", err=True)
     for made in outcome.made:
         click.echo(made)
     if not outcome.made and not outcome.failures:

@@ -20,7 +20,7 @@ from catalog.products import open_product, product_item, recognises
 from catalog.search import Query, parse_query, tile_of
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, LoadError
-from cube.rasters import Header, read_header
+from cube.rasters import Header, read_header, zip_member
 from jobs.errors import JobError, RequestError
 from jobs.job import Failure, Outcome
 from jobs.runner.progress import Progress
@@ -216,10 +216,10 @@ def _sign(item: Document) -> None:
 def _content(asset: Mapping[str, Any]) -> str:
     """Size and a hash that changes with a file; what the source says of a remote one."""
     href = str(asset.get("clearcube:file") or asset["href"])
-    if href.startswith("/vsizip/"):
-        archive, _, member = href.removeprefix("/vsizip/").partition(".zip/")
-        with zipfile.ZipFile(f"{archive}.zip") as opened:
-            info = opened.getinfo(member)
+    packed = zip_member(href)
+    if packed is not None:
+        with zipfile.ZipFile(packed[0]) as opened:
+            info = opened.getinfo(packed[1])
         return f"{info.file_size}-{info.CRC:08x}"
     if not _is_local(href):
         return str(asset.get("file:checksum") or asset.get("file:size") or "")

@@ -83,6 +83,8 @@ class Outcome:
     """What a command did."""
 
     made: list[str] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
+    """Made because what was asked for needs it."""
     current: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -95,6 +97,7 @@ class Outcome:
     def add(self, other: "Outcome") -> None:
         """Take in what another command did."""
         self.made += other.made
+        self.prepared += other.prepared
         self.current += other.current
         self.failures += other.failures
         self.notes += other.notes
@@ -103,6 +106,7 @@ class Outcome:
         """As JSON."""
         return {
             "made": self.made,
+            "prepared": self.prepared,
             "current": self.current,
             "failed": [{"key": f.key, "cause": f.cause} for f in self.failures],
             "notes": self.notes,

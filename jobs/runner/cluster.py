@@ -34,6 +34,10 @@ def connect(settings: Settings) -> "Iterator[Client]":
     import dask
     from distributed import Client, LocalCluster
 
+    # What distributed has to say of its own sockets is no news to a user.
+    for name in ("distributed", "distributed.client", "bokeh", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
     if settings.scheduler:
         try:
             client = Client(settings.scheduler, timeout="10s", set_as_default=False)
@@ -46,7 +50,6 @@ def connect(settings: Settings) -> "Iterator[Client]":
     config = {
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         "distributed.worker.memory.terminate": 0.98,
-        "logging": {"distributed": "error"},
     }
     with (
         dask.config.set(config),

@@ -53,7 +53,7 @@ class _Session:
             before = self.carry_out(find_job(name), needed, asked=False)
             outcome.failures += before.failures
             outcome.notes += before.notes
-            outcome.made += before.made
+            outcome.prepared += before.prepared + before.made
         planned = job.plan(self.workspace, params)
         plans = [planned] if isinstance(planned, Plan) else planned
         for plan in plans:
