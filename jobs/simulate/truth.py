@@ -78,6 +78,13 @@ class Truth:
                 return classes
         raise LookupError(f"the truth in {self.folder} knows no product {product}")
 
+    def on(self, day: date) -> dict[str, Any]:
+        """Day -> its entry of ``dates``; a scene is seen once a day at most."""
+        for entry in self.dates:
+            if entry["sensed"][:10] == day.isoformat():
+                return entry
+        raise LookupError(f"the truth in {self.folder} knows no date {day}")
+
     def month(self, month: str) -> dict[str, NDArray[np.float32]]:
         """``2020-05`` -> {band: (y, x) float32 true reflectance on the 15th}."""
         with np.load(self.folder / f"month-{month}.npz") as stored:
