@@ -9,7 +9,6 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +17,10 @@ from typing import Any, Self
 
 from catalog.backends.base import Counts, Document, Page
 from catalog.backends.sqlite_query import DAY, next_token, order, ticks, where
+from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of, intersects
 from catalog.search import Query, tile_of, times_of
-
-SCHEMA_VERSION = 1
-"""Version of the tables below, kept in the file's ``user_version``."""
-
-APPLICATION_ID = 0x63_6C_63_62
-"""Tells a catalogue ("clcb") from other SQLite files; kept in the file's ``application_id``."""
-
-BUSY_SECONDS = 60.0
-"""How long one writer waits for another."""
 
 
 class SqliteCatalog:
@@ -52,7 +43,7 @@ class SqliteCatalog:
             raise BackendError(f"catalogue {path}: {error.strerror or error}") from None
         try:
             with self._errors():
-                _prepare(self._connection(), path)
+                prepare(self._connection(), path)
         except BaseException:
             self.close()
             raise
@@ -269,54 +260,6 @@ class _Tally:
         return Counts(self.created, self.updated, self.unchanged)
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new file; refuse a file that is not ours or newer than this code."""
-    if _version(db, path) == SCHEMA_VERSION:
-        return
-    _use_write_ahead_log(db)
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have made the tables while this one waited.
-        if _version(db, path) != SCHEMA_VERSION:
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _version(db: sqlite3.Connection, path: Path) -> int:
-    """Schema version of a file, 0 for an empty one; ``BackendError`` for one that is not ours."""
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    application = int(db.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if version > SCHEMA_VERSION and application in (0, APPLICATION_ID):
-        raise BackendError(
-            f"catalogue {path}: it is of version {version}, this clearcube knows versions up to "
-            f"{SCHEMA_VERSION}; upgrade clearcube"
-        )
-    if tables and application != APPLICATION_ID:
-        raise BackendError(f"catalogue {path}: an SQLite file, but no catalogue of clearcube")
-    return version
-
-
-def _use_write_ahead_log(db: sqlite3.Connection) -> None:
-    """Switch the file's journal; SQLite does not wait here for others, so this does."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
 def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
     found = db.execute(
         "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
@@ -415,23 +358,3 @@ _ADVICE = {
     "disk I/O": "check its disk",
     "locked": "another process writes to it: wait for that and run again",
 }
-_SCHEMA = (
-    "CREATE TABLE collections (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE items (
-        rid INTEGER PRIMARY KEY,
-        collection TEXT NOT NULL REFERENCES collections (id),
-        id TEXT NOT NULL,
-        t0 INTEGER NOT NULL,  -- first instant, microseconds since 1970
-        t1 INTEGER NOT NULL,  -- last instant, included
-        tile TEXT,
-        content TEXT NOT NULL,
-        UNIQUE (collection, id)
-    )""",
-    "CREATE INDEX items_order ON items (t0 DESC, collection, id)",
-    "CREATE INDEX items_tile ON items (tile, t0 DESC, collection, id)",
-    "CREATE INDEX items_id ON items (id)",
-    # Days since 1970; rounded outwards, so that exact tests on t0, t1 and geometry follow.
-    "CREATE VIRTUAL TABLE items_box USING rtree (rid, west, east, south, north, first, last)",
-    """CREATE TRIGGER items_gone AFTER DELETE ON items
-       BEGIN DELETE FROM items_box WHERE rid = old.rid; END""",
-)

@@ -24,7 +24,11 @@ def where(query: Query) -> tuple[str, Values]:
         ("id", query.ids),
         ("tile", query.tiles),
     ):
-        if wanted:
+        if len(wanted) == 1:
+            # Lets the index give the order too, which a list of values does not.
+            parts.append(f"{column} = ?")
+            values.append(wanted[0])
+        elif wanted:
             parts.append(f"{column} IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(wanted))
     if query.level is not None:

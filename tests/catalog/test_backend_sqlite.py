@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from catalog.backends import open_catalog
 from catalog.backends.base import Counts, search_all
 from catalog.backends.contract import BackendTests
-from catalog.backends.sqlite import SCHEMA_VERSION, SqliteCatalog
+from catalog.backends.sqlite import SqliteCatalog
+from catalog.backends.sqlite_schema import SCHEMA_VERSION
 from catalog.errors import BackendError
 from catalog.search import Query, matches, parse_query
 from catalog.testing import fill, make_item
