@@ -8,14 +8,11 @@ from functools import cache
 from importlib.metadata import version as installed_version
 from typing import Any
 
-from catalog.backends.base import Document
+from catalog.backends.base import ITEM_ID, Document
 from catalog.errors import CatalogError
 from catalog.fingerprint import fingerprint
 from catalog.footprint import Bbox, bounds_of
 from catalog.search import instant, times_of
-
-ITEM_ID = re.compile(r"[A-Za-z0-9_.-]+")
-"""What an id may be made of: it is part of URLs and of file names."""
 
 NAME = re.compile(r"[A-Za-z0-9.-]+")
 """What a method or variant may be made of: ``_`` parts the words of an id."""

@@ -10,11 +10,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.backends.base import Document
+from catalog.backends.base import ITEM_ID, Document
 from catalog.errors import CatalogError, QueryError, SourceError
 from catalog.fingerprint import fingerprint
 from catalog.footprint import bounds_of
-from catalog.items import EXTENSIONS, ITEM_ID, collection_link, extensions_of, validate_item
+from catalog.items import EXTENSIONS, collection_link, extensions_of, validate_item
 from catalog.products.bands import BANDS
 from catalog.radiometry import radiometry
 from catalog.search import normalise_tile

@@ -1,5 +1,6 @@
 """What a catalogue can do, whatever keeps it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -9,6 +10,9 @@ from catalog.search import Query
 
 Document = dict[str, Any]
 """A STAC collection or item as JSON."""
+
+ITEM_ID = re.compile(r"[A-Za-z0-9_.-]+")
+"""What an id may be made of: it is part of URLs and of file names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ The file belongs on a local disk: the write-ahead log needs memory shared by all
 
 import json
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from catalog.backends.base import Counts, Document, Page
+from catalog.backends.base import ITEM_ID, Counts, Document, Page
 from catalog.backends.sqlite_query import DAY, next_token, order, ticks, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError
@@ -224,7 +223,7 @@ class _Row:
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         self.id, self.collection = item.get("id"), item.get("collection")
-        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+        if not isinstance(self.id, str) or not ITEM_ID.fullmatch(self.id):
             raise CatalogError(f"item {self.id!r}: an id holds A-Z a-z 0-9 _ . - only")
         if not isinstance(self.collection, str):
             raise CatalogError(f"item {self.id!r} names no collection")
@@ -347,7 +346,6 @@ def _advised(error: sqlite3.Error) -> str:
     return said
 
 
-_ID = re.compile(r"[A-Za-z0-9_.-]+")
 _MARGIN = 1e-6
 _ADVICE = {
     "not a database": "give the path of a catalogue, or of a file that does not exist yet",
