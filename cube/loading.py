@@ -305,7 +305,10 @@ def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dic
     item = pystac.Item("loading", None, None, _ANY_TIME, {"proj:code": f"EPSG:{rasters[0].epsg}"})
     item.stac_extensions = [_PROJECTION, _RASTER]
     for raster in rasters:
-        item.add_asset(raster.key, pystac.Asset(raster.href, extra_fields=_asset_fields(raster)))
+        item.add_asset(
+            raster.key,
+            pystac.Asset(raster.href, media_type=_TIFF, extra_fields=_asset_fields(raster)),
+        )
     resolution = round(abs(geobox.resolution.x))
     methods = {r.key: r.resampling(extent, resolution) or "nearest" for r in rasters}
     dataset = odc.stac.load(
@@ -372,6 +375,9 @@ def _asset_fields(raster: _Raster) -> dict[str, Any]:
         "raster:bands": [{"data_type": raster.dtype, "nodata": raster.nodata}],
     }
 
+
+_TIFF = "image/tiff"
+"""Said of every raster, JP2 too: it only tells odc.stac that a name without suffix is one."""
 
 _ANY_TIME = np.datetime64("2000-01-01", "s").astype(object)
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"

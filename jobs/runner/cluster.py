@@ -49,7 +49,8 @@ def connect(settings: Settings) -> "Iterator[Client]":
         return
     config = {
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
-        "distributed.worker.memory.terminate": 0.98,
+        # Failures come back to the driver, which says them once and in one line.
+        "logging": {"distributed.worker": "critical", "distributed.nanny": "critical"},
     }
     with (
         dask.config.set(config),
