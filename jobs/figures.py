@@ -84,12 +84,18 @@ def weight_picture(weight: NDArray[np.float32], top: float) -> NDArray[np.uint8]
     return picture
 
 
-def date_picture(days: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """(y, x) days since 1970, -10000 for none -> (y, x, 3) uint8, from first to last day."""
+def date_picture(
+    days: NDArray[np.int16], land: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """(y, x) days since 1970, -10000 for none -> (y, x, 3) uint8, from first to last day of land.
+
+    Water takes single dates, which would leave land one colour.
+    """
     known = days != _NO_DATE
+    ranged = known if land is None or not (known & land).any() else known & land
     if not known.any():
         return np.full((*days.shape, 3), _NO_VALUE, dtype=np.uint8)
-    first, last = np.percentile(days[known], (1, 99))
+    first, last = np.percentile(days[ranged], (1, 99))
     picture = _mapped((days - first) / max(last - first, 1), "viridis")
     picture[~known] = _NO_VALUE
     return picture

@@ -28,6 +28,9 @@ from jobs.figures import (
 from jobs.page_style import STYLE
 from jobs.simulate.accuracy import CLASS_NAMES, MaskAccuracy, ReflectanceError
 
+_LAND = 4
+"""Status of land in a synthesis."""
+
 _CLASS_TITLES = {
     "no_observation": "no observation",
     "cloud_shadow": "cloud shadow",
@@ -175,7 +178,7 @@ def _months(months: Sequence[MonthView]) -> str:
             cells.append("" if truth is None else _image(truth, "truth", photo=True))
         cells += [
             _image(weight_picture(month.weight, top), "weight"),
-            _image(date_picture(month.days), "mean date"),
+            _image(date_picture(month.days, month.status == _LAND), "mean date"),
             _image(status_picture(month.status), "status"),
         ]
         detail = html.escape(month.detail)
@@ -184,8 +187,8 @@ def _months(months: Sequence[MonthView]) -> str:
     head = "".join(f"<th>{text}</th>" for text in ("", *heads))
     legend = (
         '<p class="legend"><b>weight</b> <i class="ramp weight"></i> 0 to '
-        f"{top:.1f} <b>mean date</b> <i class='ramp date'></i> first to last day of the month's "
-        "dates <b>status</b> "
+        f"{top:.1f} <b>mean date</b> <i class='ramp date'></i> earliest to latest over land "
+        "<b>status</b> "
         + "".join(
             _key(name, colour)
             for name, colour in (
