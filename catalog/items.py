@@ -215,11 +215,8 @@ def _schema_fault(item: Mapping[str, Any]) -> str | None:
     from pystac.errors import STACValidationError
     from pystac.stac_object import STACObjectType
 
-    validator = _validator()
-    if validator is None:
-        return None
     try:
-        validator.validate(dict(item), STACObjectType.ITEM, "1.1.0", [])
+        _validator().validate(dict(item), STACObjectType.ITEM, "1.1.0", [])
     except STACValidationError as error:
         return _first_fault(error)
     except (TypeError, ValueError) as error:
@@ -229,10 +226,10 @@ def _schema_fault(item: Mapping[str, Any]) -> str | None:
 
 @cache
 def _validator() -> Any:
-    """Validator with pystac's schemas, read once; ``None`` where jsonschema is not installed."""
-    from pystac.validation.stac_validator import HAS_JSONSCHEMA, JsonSchemaSTACValidator
+    """Validator with pystac's schemas: reading them takes longer than checking an item."""
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
-    return JsonSchemaSTACValidator() if HAS_JSONSCHEMA else None
+    return JsonSchemaSTACValidator()
 
 
 def _first_fault(error: Exception) -> str:

@@ -133,7 +133,6 @@ def test_invalid_items_are_named(path, value):
     ],
 )
 def test_the_schema_is_asked(path, value, message):
-    pytest.importorskip("jsonschema", reason="jsonschema, which pystac validates with")
     with pytest.raises(CatalogError, match=message):
         validate_item(broken(path, value))
 
