@@ -68,7 +68,8 @@ def read_header(href: str) -> Header:
                 count=raster.count,
             )
     except (RasterioError, RasterioIOError) as error:
-        raise LoadError(f"cannot read {href}: {_reason(error)}") from error
+        reason = _reason(error).removeprefix(f"'{href}' ").removeprefix(f"{href}: ")
+        raise LoadError(f"cannot read {href}: {reason}") from error
 
 
 def zip_member(href: str) -> tuple[str, str] | None:

@@ -136,7 +136,14 @@ class Cube:
         shape = (len(slots), rows.stop - rows.start, columns.stop - columns.start)
         out = np.empty(shape, array.dtype)
         for index, slot in enumerate(slots):
-            out[index] = array[slot, rows, columns]
+            try:
+                out[index] = array[slot, rows, columns]
+            except (OSError, RuntimeError, ValueError) as error:
+                # The codecs say in these ways that a chunk is damaged or cut short.
+                day = self.dates[slot].datetime.astype("datetime64[D]")
+                raise StoreError(
+                    f"cannot read {variable} of {day} in {self.path}/{group}: {_reason(error)}"
+                ) from error
         return out
 
 
@@ -146,15 +153,21 @@ def open_store(path: Path | str) -> Cube:
     try:
         root = json.loads((path / "zarr.json").read_text())
         found = root["attributes"]["clearcube"]["format"]
+        if found > FORMAT:
+            raise StoreError(
+                f"{path} was written by a newer clearcube (format {found}); upgrade to read it"
+            )
+        return Cube(path, root)
+    except StoreError:
+        raise
     except FileNotFoundError:
         raise StoreError(f"no cube at {path}") from None
-    except (ValueError, KeyError, OSError) as error:
-        raise StoreError(f"{path} is not a cube of clearcube: {error}") from None
-    if found > FORMAT:
-        raise StoreError(
-            f"{path} was written by a newer clearcube (format {found}); upgrade to read it"
-        )
-    return Cube(path, root)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from None
+    except KeyError as error:
+        raise StoreError(f"{path} is not a cube of clearcube: it has no {error}") from None
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{path} is not a cube of clearcube: {_reason(error)}") from None
 
 
 def open_cube(path: Path | str, group: str | None = None, *, masked: bool = False) -> xr.Dataset:
@@ -193,16 +206,20 @@ def create_cube(path: Path | str, spec: Spec) -> Cube:
         raise StoreError(f"there is already a cube at {path}")
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.parent.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "commits": 0, "spec": _spec_to_json(spec), "dates": []}
-    root = zarr.create_group(
-        str(fresh), zarr_format=3, attributes={"clearcube": about, **_spatial(spec)}
-    )
-    for group in spec.groups:
-        _create_group(fresh, root, spec, group)
-    _consolidate(fresh)
-    fresh.rename(path)
-    _sync_directory(path.parent)
+    try:
+        with _writing(path):
+            fresh.parent.mkdir(parents=True, exist_ok=True)
+            root = zarr.create_group(
+                str(fresh), zarr_format=3, attributes={"clearcube": about, **_spatial(spec)}
+            )
+            for group in spec.groups:
+                _create_group(fresh, root, spec, group)
+            _consolidate(fresh)
+            fresh.rename(path)
+            _sync_directory(path.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return open_store(path)
 
 
@@ -213,22 +230,29 @@ class StagedDate:
         self._spec = spec
         self.directory = staging_directory(path, key)
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
+        with _writing(self.directory):
+            self.directory.mkdir(parents=True)
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def write(self, variable: Variable, y0: int, x0: int, pixels: Array) -> None:
         """``(y, x)`` pixels of whole shards, their upper left corner at ``y0``, ``x0``."""
         name = f"{variable.group}/{variable.name}"
-        if name not in self._arrays:
-            target = self.directory / variable.group / variable.name
-            self._arrays[name] = _create_array(str(target), self._spec, variable, dates=1)
+        target = self.directory / variable.group / variable.name
         height, width = pixels.shape
-        self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
+        with _writing(target):
+            if name not in self._arrays:
+                self._arrays[name] = _create_array(str(target), self._spec, variable, dates=1)
+            self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
 
     def close(self) -> None:
         """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
-        for file in self.directory.rglob("*"):
-            _sync(file)
+        with _writing(self.directory):
+            for file in self.directory.rglob("*"):
+                _sync(file)
+
+    def discard(self) -> None:
+        """Give the room back: what was staged is not going to be committed."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def staging_directory(path: Path | str, key: str) -> Path:
@@ -251,10 +275,11 @@ def commit_date(path: Path | str, entry: DateEntry, replaces: Collection[int] = 
                 shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
                 return known
         slot = len(cube.dates)
-        _move_pixels(path, cube.spec, entry.key, slot)
         new = replace(entry, slot=slot, valid=True)
         dates = [replace(d, valid=d.valid and d.slot not in replaces) for d in cube.dates]
-        _commit_root(path, cube, [*dates, new])
+        with _writing(path):
+            _move_pixels(path, cube.spec, entry.key, slot)
+            _commit_root(path, cube, [*dates, new])
     shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
     return new
 
@@ -267,7 +292,8 @@ def retire_dates(path: Path | str, slots: Sequence[int]) -> None:
         gone = set(slots)
         dates = [replace(d, valid=d.valid and d.slot not in gone) for d in cube.dates]
         if list(cube.dates) != dates:
-            _commit_root(path, cube, dates)
+            with _writing(path):
+                _commit_root(path, cube, dates)
 
 
 def compact_cube(source: Path | str, target: Path | str) -> Cube:
@@ -282,7 +308,8 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
         for variable in spec.variables:
             pixels = source / variable.group / variable.name / "c" / str(entry.slot)
             if pixels.is_dir():
-                shutil.copytree(pixels, staged / variable.group / variable.name / "c" / "0")
+                with _writing(target):
+                    shutil.copytree(pixels, staged / variable.group / variable.name / "c" / "0")
         commit_date(target, entry)
     return open_store(target)
 
@@ -482,6 +509,22 @@ def _sync_directory(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses while something is written, as one line that names it."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog.backends.base import Document
 from catalog.fingerprint import fingerprint
 from catalog.search import normalise_tile, parse_datetime
-from cube.errors import GridError
+from cube.errors import CubeError, GridError
 from cube.grid import SNAP, Extent, footprint_extent, tile_extent, union_extent
 from cube.loading import coarser_than_nominal, load_items, resampling_notes
 from cube.store import (
@@ -134,16 +134,20 @@ def load_date(task: DateTask) -> dict[str, Any]:
     staged = StagedDate(task.path, cube.spec, task.key)
     present: set[str] = set()
     clipped = 0
-    for group, resolution in cube.spec.groups.items():
-        variables = [v for v in cube.spec.variables if v.group == group]
-        for y0, x0, part in _regions(cube.spec, group):
-            loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
-            clipped += loaded.clipped
-            for variable in variables:
-                if variable.name in loaded.pixels:
-                    present.add(variable.name)
-                    staged.write(variable, y0, x0, loaded.pixels[variable.name])
-    staged.close()
+    try:
+        for group, resolution in cube.spec.groups.items():
+            variables = [v for v in cube.spec.variables if v.group == group]
+            for y0, x0, part in _regions(cube.spec, group):
+                loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
+                clipped += loaded.clipped
+                for variable in variables:
+                    if variable.name in loaded.pixels:
+                        present.add(variable.name)
+                        staged.write(variable, y0, x0, loaded.pixels[variable.name])
+        staged.close()
+    except CubeError:
+        staged.discard()
+        raise
     return {"variables": sorted(present), "clipped": clipped}
 
 
