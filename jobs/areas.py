@@ -43,11 +43,27 @@ def find_tiles(
 def read_area(text: str) -> Any:
     """GeoJSON file or WKT, longitude and latitude -> shapely geometry; else ``RequestError``."""
     try:
-        if not Path(text).is_file():
+        if not _is_file(text):
             return shapely.from_wkt(text)
-        document = json.loads(Path(text).read_text())
+        document = json.loads(Path(text).read_text("utf-8"))
         features = document.get("features", [document])
         return shapely.union_all([shape(f.get("geometry", f)) for f in features])
-    except (shapely.errors.GEOSException, ValueError, AttributeError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(f"area {text!r} is neither a GeoJSON file nor WKT: {reason}") from None
+    except shapely.errors.GEOSException as error:
+        if "(" not in text:
+            raise RequestError(f"area {text!r}: no such file, and no WKT") from None
+        raise RequestError(f"area {text!r} is no WKT: {_reason(error)}") from None
+    except (ValueError, AttributeError, KeyError, TypeError, OSError) as error:
+        raise RequestError(f"area {text!r} is no GeoJSON file: {_reason(error)}") from None
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False  # a WKT is longer than names of files may be
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, as one line without the names of its classes."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return str(said).removeprefix("ParseException: ")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from affine import Affine
@@ -47,7 +47,9 @@ class CubeParams(BaseModel):
     datetime: str | None = Field(
         None, description="Acquisitions to add, STAC datetime; default all."
     )
-    level: str | None = Field(None, description="l2a, maja or l1c; default what is catalogued.")
+    level: Literal["l2a", "maja", "l1c"] | None = Field(
+        None, description="l2a, maja or l1c; default what is catalogued."
+    )
     resolution: int | None = Field(
         None, ge=10, description="One group of this resolution in metres instead of 10 m and 20 m."
     )
@@ -57,14 +59,12 @@ class CubeParams(BaseModel):
     extend: bool = Field(
         False, description="Grow to scenes beyond the extent, as a new generation."
     )
-    engine: str = Field(
+    engine: Literal["odc-stac", "stackstac"] = Field(
         "odc-stac",
-        pattern="^(odc-stac|stackstac)$",
         description="Library that reads the pixels: odc-stac or stackstac; the pixels are the same.",
     )
-    shards: str = Field(
+    shards: Literal["auto", "none"] = Field(
         "auto",
-        pattern="^(auto|none)$",
         description="auto, or none for a new cube that GDAL before 3.13 can read: a file a chunk.",
     )
 

@@ -57,6 +57,13 @@ class MaskParams(BaseModel):
     )
     name: str | None = Field(None, description="Variant: outputs stand beside the default ones.")
 
+    @field_validator("reading")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in READINGS:
+            raise ValueError(f"choose one of {' '.join(READINGS)}")
+        return value
+
     @field_validator("name")
     @classmethod
     def _plain(cls, value: str | None) -> str | None:

@@ -1,5 +1,10 @@
 """What can go wrong with work: one base and its children, each also the builtin it refines."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class JobError(Exception):
     """Base of every error of this package; its message is one line: what, which, what to do."""
@@ -15,3 +20,11 @@ class WorkspaceError(JobError, OSError):
 
 class SchedulerError(JobError, ConnectionError):
     """A dask scheduler that cannot be reached, or workers that run another version."""
+
+
+def fault(error: "ValidationError") -> str:
+    """First thing that a check of values found wrong, as ``name='value': why``."""
+    first = error.errors()[0]
+    why = first["msg"].removeprefix("Value error, ")
+    name = ".".join(str(part) for part in first["loc"])
+    return f"{name}={first['input']!r}: {why}" if name else why

@@ -1,13 +1,14 @@
 """Settings of a workspace: option, environment, ``clearcube.toml``, default, in this order."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.errors import RequestError, WorkspaceError
+from jobs.errors import RequestError, WorkspaceError, fault
 
 DEFAULT_WORKSPACE = Path("workspace")
 TOML = "clearcube.toml"
@@ -26,6 +27,13 @@ class Settings(BaseSettings):
     scheduler: str = Field("", description="Address of a dask scheduler; default local processes.")
     workers: int = Field(0, ge=0, description="Local worker processes; 0: one a core.")
     memory: str = Field("auto", description="Memory of a local worker, e.g. 2GiB.")
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|\d+(\.\d+)? *[kMGT]i?B", value):
+            raise ValueError("write auto, or a size such as 2GiB")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -59,25 +67,30 @@ def read_settings(**options: Any) -> Settings:
     given = {name: value for name, value in options.items() if value is not None}
     try:
         found = Settings(**given)
-        below = _toml(found.workspace / TOML)
-        # What the file says counts only where neither an option nor the environment speaks.
-        silent = {k: v for k, v in below.items() if k not in found.model_fields_set}
+    except ValidationError as error:
+        raise RequestError(f"setting {fault(error)}") from None
+    path = found.workspace / TOML
+    # What the file says counts only where neither an option nor the environment speaks.
+    silent = {k: v for k, v in _toml(path).items() if k not in found.model_fields_set}
+    try:
         return Settings(**{**silent, **given}) if silent else found
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"setting {name}={first['input']!r}: {first['msg']}") from None
+        raise RequestError(f"{path}: {fault(error)}") from None
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text())
-    except FileNotFoundError:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise WorkspaceError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise RequestError(f"{path} is no TOML: {error}") from None
     known = set(Settings.model_fields) - {"workspace"}
     for name in document:
         if name not in known:
-            raise RequestError(f"{path}: no setting is called {name!r}; there are {sorted(known)}")
+            raise RequestError(
+                f"{path}: no setting is called {name!r}; there are {' '.join(sorted(known))}"
+            )
     return document

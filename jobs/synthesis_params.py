@@ -1,7 +1,7 @@
 """What a user may ask of syntheses, and the mask and periods that it comes to."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -12,7 +12,7 @@ from cube.periods import Period, months
 from cube.synthesis import method
 from jobs.acquisitions import levels
 from jobs.decode_masks import MaskParams
-from jobs.errors import RequestError
+from jobs.errors import RequestError, fault
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -29,7 +29,7 @@ class SynthesisParams(BaseModel):
     mask: str | None = Field(
         None, description="Mask, e.g. scl, clm, or scl:VARIANT; default by what is catalogued."
     )
-    period: str = Field("month", pattern="^month$", description="Length of a period: month.")
+    period: Literal["month"] = Field("month", description="Length of a period: month.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Parameters of the method, e.g. half_window=23."
     )
@@ -55,11 +55,7 @@ class SynthesisParams(BaseModel):
         try:
             return declared.model_validate(self.options)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise RequestError(
-                f"{self.method}: {name}={first['input']!r}: {first['msg']}"
-            ) from None
+            raise RequestError(f"{self.method}: {fault(error)}") from None
 
 
 def mask_params(workspace: "Workspace", tile: str, params: SynthesisParams) -> MaskParams:
@@ -75,10 +71,7 @@ def mask_params(workspace: "Workspace", tile: str, params: SynthesisParams) -> M
             tile=tile, encoding=encoding, options=settings, name=variant or None, **own
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RequestError(
-            f"mask {text}: {first['loc'][0]}={first['input']!r}: {first['msg']}"
-        ) from None
+        raise RequestError(f"mask {text}: {fault(error)}") from None
 
 
 def _default_mask(workspace: "Workspace", tile: str) -> str:

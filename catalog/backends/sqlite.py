@@ -39,7 +39,9 @@ class SqliteCatalog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BackendError(f"catalogue {path}: {error.strerror or error}") from None
+            raise BackendError(
+                f"catalogue {path}: cannot make {path.parent}: {error.strerror or error}"
+            ) from None
         try:
             with self._errors():
                 prepare(self._connection(), path)
@@ -353,6 +355,6 @@ _ADVICE = {
     "unable to open": "check that the folder exists and may be written",
     "readonly": "check that file and folder may be written",
     "full": "make room on its disk and run again",
-    "disk I/O": "check its disk",
+    "disk I/O": "check that its disk is sound and has room",
     "locked": "another process writes to it: wait for that and run again",
 }

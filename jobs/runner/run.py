@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.errors import RequestError
+from jobs.errors import RequestError, fault
 from jobs.job import Job, Outcome, Plan
 from jobs.registry import find_job
 from jobs.runner.cluster import connect
@@ -107,6 +107,4 @@ def parse_request(job: Job, request: Mapping[str, Any]) -> BaseModel:
     try:
         return job.params.model_validate(dict(request))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or job.name
-        raise RequestError(f"{job.name}: {name}={first['input']!r}: {first['msg']}") from None
+        raise RequestError(f"{job.name}: {fault(error)}") from None
