@@ -25,8 +25,8 @@ section p { margin:4px 0 12px; max-width:90ch; }
   padding:7px 0; border-top:1px solid var(--line); align-items:center; }
 .commands span { color:var(--soft); }
 code { background:#10231c; color:#d9f2e4; border-radius:6px; padding:5px 10px; display:block;
-  font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; overflow-x:auto;
-  white-space:pre; }
+  font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; white-space:pre-wrap;
+  overflow-wrap:anywhere; }
 table { border-collapse:collapse; }
 .months { width:100%; table-layout:fixed; }
 .months th { text-align:left; vertical-align:top; font-size:13px; padding:4px 6px 4px 0; }

@@ -312,8 +312,9 @@ def _cloud_rings(scene: Scene, delivery: Delivery) -> list[tuple[str, list[float
     opaque, cirrus, _ = _classi(scene)
     rings = []
     for kind, where in (("OPAQUE", opaque), ("CIRRUS", cirrus)):
-        outlines = shapes(where, mask=where > 0, transform=transform_of(delivery, 60))
-        for outline, _value in outlines:
+        for outline, value in shapes(where, transform=transform_of(delivery, 60)):
+            if not value:
+                continue
             positions = [number for point in outline["coordinates"][0] for number in point]
             rings.append((kind, positions))
     return rings
