@@ -45,12 +45,13 @@ def main() -> None:
     except click.exceptions.Abort:
         click.echo("stopped; what was finished is kept, run the same again to go on", err=True)
         status = 130
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = USABLE
+    except click.ClickException as error:
+        status = _refuse(_usage(error))
     except (CubeError, CatalogError, JobError) as error:
-        click.echo(f"clearcube: {_one_line(error)}", err=True)
-        status = USABLE
+        status = _refuse(str(error))
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
@@ -72,6 +73,9 @@ def cli(context: click.Context, workspace: Path | None, verbose: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for package in ("cube", "catalog", "jobs"):
         logging.getLogger(package).setLevel(level)
+    for package in ("odc", "rasterio", "urllib3"):
+        # What they warn of is either tried again or said by the error that follows.
+        logging.getLogger(package).setLevel(logging.ERROR)
     context.obj = _State(workspace, verbose)
 
 
@@ -90,16 +94,14 @@ def ingest(state: _State, /, sources: tuple[str, ...], as_json: bool, **conditio
     Pixels stay where they are. What cannot be used is named, the rest goes in.
     """
     from jobs.ingest import ingest as ingest_sources
-    from jobs.ingest import require_success
     from jobs.runner.progress import Progress
 
     conditions["tile"] = conditions.pop("tiles")
     with state.open() as workspace:
         outcome = ingest_sources(workspace, sources, progress=Progress(), **_given(conditions))
-    require_success(outcome)
     if as_json:
         click.echo(json.dumps(outcome.document(), indent=2))
-    else:
+    elif outcome.status != USABLE:
         click.echo(f"{len(outcome.made)} items indexed, {len(outcome.current)} were current")
     return _status(outcome)
 
@@ -128,6 +130,8 @@ def search(state: _State, /, as_json: bool, **conditions: Any) -> int:
             document["numberMatched"] = page.matched
         click.echo(json.dumps(document, indent=2))
         return 0
+    if not page.items:
+        click.echo("no item of the catalogue answers the search", err=True)
     for item in page.items:
         click.echo(_line(item))
     if page.next_token is not None:
@@ -196,10 +200,8 @@ class _Jobs(click.Group):
         return job_names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from jobs.registry import find_job, job_names
+        from jobs.registry import find_job
 
-        if cmd_name not in job_names():
-            return None
         return _command(find_job(cmd_name))
 
 
@@ -261,17 +263,23 @@ def _runner(job: "Job") -> Callable[..., int]:
         **options: Any,
     ) -> int:
         from jobs.areas import find_tiles
-        from jobs.job import Outcome
+        from jobs.job import Failure, Outcome
         from jobs.runner.progress import Progress
         from jobs.runner.run import run
 
         request = {k: v for k, v in options.items() if v is not None and v is not False}
         request |= _parsed_settings(job, request, settings)
         total = Outcome()
-        with state.open() as workspace:
-            for tile in find_tiles(workspace, tiles, bbox, aoi):
-                progress = Progress()
-                total.add(run(workspace, job.name, {**request, "tile": tile}, progress=progress))
+        with state.open(create=False) as workspace:
+            found = find_tiles(workspace, tiles, bbox, aoi)
+            for tile in found:
+                wanted = {**request, "tile": tile}
+                try:
+                    total.add(run(workspace, job.name, wanted, progress=Progress()))
+                except (CubeError, CatalogError, JobError) as error:
+                    if len(found) == 1:
+                        raise
+                    total.failures.append(Failure(tile, str(error)))
         _report(job, total, as_json)
         return _status(total)
 
@@ -296,6 +304,7 @@ def _parsed_settings(
             mask = str(request.get("mask") or "").partition(":")[0]
             if mask and owner != mask:
                 raise RequestError(f"--set {text!r}: the mask is {mask!r}, the method {own!r}")
+            _require_encoding(owner, text)
             found.setdefault("mask_options", {})[inner] = value
         elif not owner and name in fields and name not in _OWN:
             found[name] = value
@@ -307,6 +316,13 @@ def _parsed_settings(
                 f"--set {text!r}: {job.name} has no parameter {name!r}; it has {known}"
             )
     return found
+
+
+def _require_encoding(name: str, text: str) -> None:
+    from cube.masks import encodings
+
+    if name not in {encoding.name for encoding in encodings()}:
+        raise RequestError(f"--set {text!r}: no method or mask is called {name!r}")
 
 
 def fields_default(job: "Job") -> str:
@@ -356,9 +372,27 @@ def _report(job: "Job", outcome: "Outcome", as_json: bool) -> None:
 
 
 def _status(outcome: "Outcome") -> int:
+    """Say why what failed did: a line each, or one line where nothing else came of it."""
+    if outcome.status == USABLE:
+        click.echo(f"clearcube: {_one_line(outcome.causes)}", err=True)
+        return USABLE
     for failure in outcome.failures:
-        click.echo(f"failed: {failure}", err=True)
+        click.echo(f"failed: {_one_line(str(failure))}", err=True)
     return outcome.status
+
+
+def _refuse(text: str) -> int:
+    """Say why nothing was done: one line, and a document where one was asked for."""
+    click.echo(f"clearcube: {_one_line(text)}", err=True)
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": _one_line(text)}, indent=2))
+    return USABLE
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = "" if context is None else f"; see {context.command_path} --help"
+    return error.format_message().rstrip(".") + hint
 
 
 def _line(item: Mapping[str, Any]) -> str:
@@ -375,8 +409,8 @@ def _given(conditions: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in conditions.items() if value not in (None, ())}
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 if __name__ == "__main__":

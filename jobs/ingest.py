@@ -21,7 +21,6 @@ from catalog.search import Query, parse_query, tile_of
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, LoadError
 from cube.rasters import Header, read_header, zip_member
-from jobs.errors import JobError, RequestError
 from jobs.job import Failure, Outcome
 from jobs.runner.progress import Progress
 from jobs.runner.publish import publish
@@ -309,18 +308,3 @@ def _settle_deliveries(
             for item in changed
             if SUPERSEDED_BY in item["properties"]
         ]
-
-
-def require_success(outcome: Outcome) -> None:
-    """Raise where a command came to nothing at all: its only result is why."""
-    if outcome.failures and not outcome.made and not outcome.current:
-        if len(outcome.failures) == 1:
-            raise RequestError(_said(outcome.failures[0]))
-        lines = "; ".join(_said(failure) for failure in outcome.failures[:3])
-        more = len(outcome.failures) - 3
-        raise JobError(lines + (f"; and {more} more" if more > 0 else ""))
-
-
-def _said(failure: Failure) -> str:
-    """A failure without naming its file twice."""
-    return failure.cause if failure.key in failure.cause else str(failure)

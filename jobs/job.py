@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+SHOWN = 3
+"""Failures named where one line has to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -75,7 +78,8 @@ class Failure:
     cause: str
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.cause}"
+        # A cause that names the file need not be told twice which it is.
+        return self.cause if self.key in self.cause else f"{self.key}: {self.cause}"
 
 
 @dataclass(slots=True)
@@ -91,8 +95,17 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """Exit status of the command: 0 all done, 1 some of it failed."""
-        return 1 if self.failures else 0
+        """Exit status of the command: 0 all done, 1 some of it failed, 2 all of it."""
+        if not self.failures:
+            return 0
+        return 1 if self.made or self.prepared or self.current else 2
+
+    @property
+    def causes(self) -> str:
+        """Failures as one line, the first few of many."""
+        shown = "; ".join(str(failure) for failure in self.failures[:SHOWN])
+        more = len(self.failures) - SHOWN
+        return f"{shown}; and {more} more" if more > 0 else shown
 
     def add(self, other: "Outcome") -> None:
         """Take in what another command did."""

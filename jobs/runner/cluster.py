@@ -28,6 +28,10 @@ ONE_THREAD = {
 }
 
 
+CONNECT_SECONDS = 10
+"""How long a scheduler may take to answer: one that is being started needs a few."""
+
+
 @contextlib.contextmanager
 def connect(settings: Settings) -> "Iterator[Client]":
     """Settings -> a client, closed at the end; ``SchedulerError`` where none can be had."""
@@ -40,7 +44,7 @@ def connect(settings: Settings) -> "Iterator[Client]":
 
     if settings.scheduler:
         try:
-            client = Client(settings.scheduler, timeout="10s", set_as_default=False)
+            client = Client(settings.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SchedulerError(f"no dask scheduler at {settings.scheduler}: {error}") from None
         with client:
@@ -50,7 +54,12 @@ def connect(settings: Settings) -> "Iterator[Client]":
     config = {
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         # Failures come back to the driver, which says them once and in one line.
-        "logging": {"distributed.worker": "critical", "distributed.nanny": "critical"},
+        "logging": {
+            "distributed.worker": "critical",
+            "distributed.nanny": "critical",
+            "odc": "critical",
+            "rasterio": "critical",
+        },
     }
     with (
         dask.config.set(config),

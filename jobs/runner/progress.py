@@ -56,26 +56,31 @@ class Progress:
         )
         with Bars(*columns, console=self.console) as bars:
             task = bars.add_task(name, total=total)
+            failed = 0
 
-            def advance(key: str, failure: Failure | None) -> None:
-                bars.advance(task)
-                if failure is not None:
-                    self.console.print(f"failed {key}: {failure.cause}", markup=False)
+            def advance(_key: str, failure: Failure | None) -> None:
+                nonlocal failed
+                failed += failure is not None
+                bars.update(task, advance=1, description=f"{name}{_failed(failed)}")
 
             yield advance
 
     def _lines(self, name: str, total: int) -> Advance:
         begun = said = time.monotonic()
-        count = 0
+        count = failed = 0
 
-        def advance(key: str, failure: Failure | None) -> None:
-            nonlocal said, count
+        def advance(_key: str, failure: Failure | None) -> None:
+            nonlocal said, count, failed
             count += 1
+            failed += failure is not None
             now = time.monotonic()
-            if failure is not None:
-                self.say(f"failed {key}: {failure.cause}")
             if count == total or now - said >= PLAIN_SECONDS:
                 said = now
-                self.say(f"{name}: {count}/{total} in {now - begun:.1f} s")
+                self.say(f"{name}: {count}/{total} in {now - begun:.1f} s{_failed(failed)}")
 
         return advance
+
+
+def _failed(count: int) -> str:
+    """How many failed, where any did; why is told once, at the end, and in the ledger."""
+    return f", {count} failed" if count else ""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.errors import RequestError, fault
+from catalog.errors import CatalogError
+from cube.errors import CubeError
+from jobs.errors import JobError, RequestError, fault
 from jobs.job import Job, Outcome, Plan
 from jobs.registry import find_job
 from jobs.runner.cluster import connect
@@ -54,7 +56,12 @@ class _Session:
             outcome.failures += before.failures
             outcome.notes += before.notes
             outcome.prepared += before.prepared + before.made
-        planned = job.plan(self.workspace, params)
+        try:
+            planned = job.plan(self.workspace, params)
+        except (CubeError, CatalogError, JobError):
+            if outcome.failures:
+                return outcome  # nothing to work on because of these: they are the cause
+            raise
         plans = [planned] if isinstance(planned, Plan) else planned
         for plan in plans:
             self._work(job, params, plan, outcome, asked)
