@@ -347,6 +347,11 @@ def _cause(error: Exception) -> str:
     """Innermost cause of a failure, as one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        return f"the server refuses (status {status}); check the address, and what it asks of users"
+    if status == 404:
+        return "the server has nothing there (status 404); check the address"
     said = " ".join(str(error).split()) or type(error).__name__
     for pattern, plain in _CAUSES:
         if re.search(pattern, said):

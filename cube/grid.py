@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,14 @@ class Extent:
             and self.top >= other.top
         )
 
+    def meets(self, other: "Extent") -> bool:
+        """Whether the two have any area in common."""
+        return (
+            self.epsg == other.epsg
+            and max(self.left, other.left) < min(self.right, other.right)
+            and max(self.bottom, other.bottom) < min(self.top, other.top)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -116,6 +124,23 @@ def footprint_extent(transform: Iterable[float], shape: Iterable[int], epsg: int
         math.ceil(c + a * columns),
         math.ceil(f),
     )
+
+
+def footprint_in(
+    transform: Sequence[float], shape: Sequence[int], epsg: int, target: int
+) -> Extent:
+    """A raster's place in one CRS -> the rectangle around it in another, whole metres.
+
+    ``GridError`` where it is not north-up or lies nowhere in the other CRS.
+    """
+    extent = footprint_extent(transform, shape, epsg)
+    if epsg == target:
+        return extent
+    box = GeoBox((shape[0], shape[1]), Affine(*transform[:6]), f"EPSG:{epsg}")
+    bounds = box.extent.to_crs(f"EPSG:{target}").boundingbox
+    if not all(math.isfinite(edge) for edge in bounds):
+        raise GridError(f"a raster in EPSG:{epsg} has no place in EPSG:{target}")
+    return Extent(target, *(math.floor(v) for v in bounds[:2]), *(math.ceil(v) for v in bounds[2:]))
 
 
 def union_extent(tile: str, footprints: Iterable[Extent], snap: int = SNAP) -> Extent:

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.backends.base import Document
 from catalog.fingerprint import fingerprint
 from catalog.search import normalise_tile, parse_datetime
 from cube.errors import CubeError, GridError
-from cube.grid import SNAP, Extent, footprint_extent, tile_extent, union_extent
+from cube.grid import SNAP, Extent, footprint_in, tile_extent, union_extent
 from cube.loading import coarser_than_nominal, load_items, resampling_notes
 from cube.store import (
     Cube,
@@ -249,16 +247,7 @@ def _footprints(
                 if name in names
             }
             for transform, shape, code in places:
-                yield _on_tile(footprint_extent(transform, shape, code), transform, shape, epsg)
-
-
-def _on_tile(extent: Extent, transform: Sequence[float], shape: Sequence[int], epsg: int) -> Extent:
-    """A footprint in another CRS -> the rectangle around it in the tile's."""
-    if extent.epsg == epsg:
-        return extent
-    box = GeoBox((shape[0], shape[1]), Affine(*transform), f"EPSG:{extent.epsg}")
-    bounds = box.extent.to_crs(f"EPSG:{epsg}").boundingbox
-    return Extent(epsg, int(bounds.left), int(bounds.bottom), int(bounds.right), int(bounds.top))
+                yield footprint_in(transform, shape, code, epsg)
 
 
 def _epsg(item: Document, asset: Document) -> int:

@@ -17,9 +17,10 @@ from catalog.deliveries import SUPERSEDED_BY, apply_deliveries
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
-from catalog.search import Query, parse_query, tile_of
+from catalog.search import Query, matches, parse_query, tile_of
 from catalog.sources import Skipped, read_sources
-from cube.errors import CubeError, LoadError
+from cube.errors import CubeError, GridError, LoadError
+from cube.grid import footprint_in, tile_extent
 from cube.rasters import Header, read_header, zip_member
 from jobs.job import Failure, Outcome
 from jobs.runner.progress import Progress
@@ -60,7 +61,7 @@ def ingest(
     """Sources -> catalogue; what cannot be read is in the outcome's failures, the rest goes in.
 
     ``conditions`` are those of a search (collections, tile, bbox, datetime, max_cloud); they choose
-    among the items of STAC sources. Ingesting the same again changes nothing.
+    among the items of a source. Ingesting the same again changes nothing.
     """
     progress = progress or Progress(quiet=True)
     query = parse_query(**conditions)
@@ -84,12 +85,14 @@ def ingest(
 def _read(source: str, query: Query) -> _Batch:
     batch = _Batch()
     try:
-        if source.startswith(("http://", "https://")) or source.endswith(".json"):
+        if source.startswith(("http://", "https://")) or source.endswith((".json", ".geojson")):
             _read_stac(source, query, batch)
         else:
-            _read_products(Path(source), batch)
+            _read_products(Path(source), query, batch)
     except (CatalogError, CubeError) as error:
         batch.failures.append(Failure(source, str(error)))
+    except OSError as error:  # a folder that may not be listed, a name that is too long
+        batch.failures.append(Failure(source, f"{source}: {error.strerror or error}"))
     return batch
 
 
@@ -102,7 +105,7 @@ def _read_stac(source: str, query: Query, batch: _Batch) -> None:
             batch.notes += found.warnings
 
 
-def _read_products(path: Path, batch: _Batch) -> None:
+def _read_products(path: Path, query: Query, batch: _Batch) -> None:
     """A product, or a folder whose children are products."""
     children: list[Path] = []
     if path.is_dir() and not recognises(path):
@@ -110,7 +113,10 @@ def _read_products(path: Path, batch: _Batch) -> None:
     for one in children or [path]:
         try:
             product = open_product(one)
-            batch.items.append(product_item(product))
+            item = product_item(product)
+            if not matches(item, query):
+                continue
+            batch.items.append(item)
             batch.notes += [f"{product.id}: {text}" for text in product.warnings]
         except CatalogError as error:
             batch.failures.append(Failure(str(one), str(error)))
@@ -155,10 +161,11 @@ def _check(item: Document) -> Failure | list[str]:
                 continue
             for difference in _compare(item, asset, header):
                 differing.setdefault(difference, []).append(key)
+        _require_place(item)
+        _sign(item)
     except CubeError as error:
         return Failure(item["id"], str(error))
     notes += [f"{item['id']}: {' '.join(keys)}: {what}" for what, keys in differing.items()]
-    _sign(item)
     return notes
 
 
@@ -171,15 +178,7 @@ def _compare(item: Document, asset: Document, header: Header) -> Iterator[str]:
         yield f"the file is in EPSG:{header.epsg}, the metadata say {code}; the file counts"
     if code != f"EPSG:{header.epsg}":
         asset["proj:code"] = f"EPSG:{header.epsg}"
-    said = asset.get("proj:shape"), [float(v) for v in asset.get("proj:transform", [])[:6]]
-    if said[0] is not None and (
-        list(said[0]) != list(header.shape) or said[1] != list(header.transform)
-    ):
-        yield (
-            f"the file has {header.shape[0]} x {header.shape[1]} pixels of {header.transform[0]:g} m, "
-            f"the metadata say {said[0][0]} x {said[0][1]}" + (f" of {said[1][0]:g} m" if said[1] else "")
-            + "; the file counts"
-        )  # fmt: skip
+    yield from _compare_lattice(asset, header)
     asset["proj:shape"], asset["proj:transform"] = list(header.shape), list(header.transform)
     bands = asset.setdefault("raster:bands", [{} for _ in range(header.count)])
     for about in bands:
@@ -187,6 +186,42 @@ def _compare(item: Document, asset: Document, header: Header) -> Iterator[str]:
             yield f"the file holds {header.dtype}, the metadata say {about['data_type']}; the file counts"
         about["data_type"] = header.dtype
         yield from _compare_nodata(about, header)
+
+
+def _compare_lattice(asset: Document, header: Header) -> Iterator[str]:
+    shape, transform = asset.get("proj:shape"), asset.get("proj:transform")
+    rows, columns = header.shape
+    size, left, top = header.transform[0], header.transform[2], header.transform[5]
+    if shape and (list(shape) != [rows, columns] or (transform and transform[0] != size)):
+        said = f"{shape[0]} x {shape[1]}" + (f" of {transform[0]:g} m" if transform else "")
+        yield (
+            f"the file has {rows} x {columns} pixels of {size:g} m, the metadata say {said}; "
+            "the file counts"
+        )
+    if transform and (transform[2], transform[5]) != (left, top):
+        yield (
+            f"the file begins at {left:.10g}, {top:.10g}, the metadata say {transform[2]:.10g}, "
+            f"{transform[5]:.10g}; the file counts"
+        )
+
+
+def _require_place(item: Document) -> None:
+    """``LoadError`` where a raster has no pixel on the item's tile."""
+    tile = tile_of(item)
+    if tile is None:
+        return
+    whole = tile_extent(tile)
+    for asset in item["assets"].values():
+        if not (_is_raster(asset) and _is_placed(item, asset)):
+            continue
+        said = {**item["properties"], **asset}
+        epsg = int(str(said["proj:code"]).removeprefix("EPSG:"))
+        try:
+            found = footprint_in(said["proj:transform"], said["proj:shape"], epsg, whole.epsg)
+        except GridError as error:
+            raise LoadError(f"{asset['href']}: {error}") from None
+        if not whole.meets(found):
+            raise LoadError(f"{asset['href']} lies outside tile {tile}")
 
 
 def _compare_nodata(about: Document, header: Header) -> Iterator[str]:
@@ -215,6 +250,13 @@ def _sign(item: Document) -> None:
 def _content(asset: Mapping[str, Any]) -> str:
     """Size and a hash that changes with a file; what the source says of a remote one."""
     href = str(asset.get("clearcube:file") or asset["href"])
+    try:
+        return _digest(href, asset)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise LoadError(f"cannot read {href}: {getattr(error, 'strerror', error)}") from None
+
+
+def _digest(href: str, asset: Mapping[str, Any]) -> str:
     packed = zip_member(href)
     if packed is not None:
         with zipfile.ZipFile(packed[0]) as opened:
