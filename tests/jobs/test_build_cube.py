@@ -1,0 +1,237 @@
+"""The cube through time: deliveries superseded, replaced, withdrawn; growing and compacting."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from cube.store import open_cube, open_store
+from jobs.workspace import Workspace, open_workspace
+
+pytestmark = pytest.mark.cluster
+
+LEFT, TOP = 574680, 5622440
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, cluster_address: str) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
+        yield workspace
+
+
+def write_item(folder: Path, item_id: str, value: int, **changes: Any) -> Path:
+    """A scene of two bands and an SCL, all of one value, as a STAC item with GeoTIFFs."""
+    when = changes.get("when", "2019-05-01T10:56:00Z")
+    left, side = changes.get("left", LEFT), changes.get("side", 64)
+    baseline = changes.get("baseline", "02.12")
+    folder.mkdir(parents=True, exist_ok=True)
+    assets = {}
+    for key, resolution, held in (("blue", 10, value), ("nir08", 20, value), ("scl", 20, 4)):
+        pixels = side * 10 // resolution
+        path = folder / f"{item_id}_{key}.tif"
+        dtype = "uint8" if key == "scl" else "uint16"
+        data = np.full((pixels, pixels), held, dtype)
+        data[: changes.get("empty_rows", 0) * 10 // resolution] = 0
+        transform = Affine(resolution, 0, left, 0, -resolution, TOP)
+        with rasterio.open(
+            path, "w", driver="GTiff", height=pixels, width=pixels, count=1, dtype=dtype,
+            crs="EPSG:32631", transform=transform, nodata=0,
+        ) as raster:  # fmt: skip
+            raster.write(data, 1)
+        assets[key] = {
+            "href": f"./{path.name}",
+            "type": "image/tiff; application=geotiff",
+            "proj:shape": [pixels, pixels],
+            "proj:transform": list(transform)[:6],
+            "raster:bands": [{"data_type": dtype, "nodata": 0, "scale": 0.0001, "offset": 0}],
+        }
+    item = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [],
+        "id": item_id,
+        "collection": "sentinel-2-l2a",
+        "geometry": {
+            "type": "Polygon",
+            "coordinates": [
+                [[4.05, 50.74], [4.07, 50.74], [4.07, 50.75], [4.05, 50.75], [4.05, 50.74]]
+            ],
+        },
+        "bbox": [4.05, 50.74, 4.07, 50.75],
+        "properties": {
+            "datetime": when,
+            "platform": "sentinel-2a",
+            "grid:code": "MGRS-31UES",
+            "proj:code": "EPSG:32631",
+            "processing:level": "L2A",
+            "s2:processing_baseline": baseline,
+            "s2:datastrip_id": changes.get("strip", f"DS_S{when[:10].replace('-', '')}T105600_N"),
+        },
+        "links": [{"rel": "collection", "href": "./collection.json"}],
+        "assets": assets,
+    }
+    path = folder / f"{item_id}.json"
+    path.write_text(json.dumps(item))
+    return path
+
+
+def blue(workspace: Workspace, name: str = "31UES.zarr") -> list[int]:
+    """Value of the last row's first pixel on each valid date."""
+    return [int(v) for v in open_cube(workspace.cubes / name).blue[:, -1, 0].values]
+
+
+def test_a_newer_baseline_takes_the_place_of_the_older(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_item(tmp_path, "old", 1000, baseline="02.12"))
+    assert workspace.run("cube", tile="31UES").made == ["31UES-20190501T105600"]
+    outcome = workspace.ingest(write_item(tmp_path, "new", 2000, baseline="05.00", offset=0))
+    assert any("old: superseded by new" in note for note in outcome.notes)
+    (old,) = workspace.search(ids=["old"])
+    assert old.properties["clearcube:superseded_by"] == "new"
+    assert workspace.run("cube", tile="31UES").made == ["31UES-20190501T105600"]
+    assert blue(workspace) == [2000]
+    dates = open_store(workspace.cubes / "31UES.zarr").dates
+    assert [(d.slot, d.valid, d.items[0]["id"]) for d in dates] == [
+        (0, False, "old"),
+        (1, True, "new"),
+    ]
+    (item,) = workspace.search(collections=["cubes"])
+    assert list(item.properties["clearcube:inputs"]) == ["new"]
+
+
+def test_a_rewritten_file_is_noticed_and_an_untouched_one_is_not(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    path = write_item(tmp_path, "a", 1000)
+    workspace.ingest(path)
+    workspace.run("cube", tile="31UES")
+    assert workspace.ingest(path).current == ["a"]
+    assert workspace.run("cube", tile="31UES").made == []
+    write_item(tmp_path, "a", 1500)
+    assert workspace.ingest(path).made == ["a"]
+    assert len(workspace.run("cube", tile="31UES").made) == 1
+    assert blue(workspace) == [1500]
+
+
+def test_a_withdrawn_scene_leaves_the_cube(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z"))
+    workspace.run("cube", tile="31UES")
+    assert blue(workspace) == [1000, 2000]
+    workspace.catalog.delete_items([("sentinel-2-l2a", "a")])
+    assert workspace.run("cube", tile="31UES").made == []
+    assert blue(workspace) == [2000]
+
+
+def test_granules_of_one_solar_day_are_merged_the_first_with_data_first(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(
+        write_item(tmp_path, "north", 1000, strip="DS_S20190501T105600_N", empty_rows=32),
+        write_item(
+            tmp_path, "south", 2000, when="2019-05-01T10:56:20Z", strip="DS_S20190501T105620_N"
+        ),
+    )
+    done = workspace.run("cube", tile="31UES")
+    assert len(done.made) == 1
+    assert any("merged, the first with data counts: north, south" in note for note in done.notes)
+    cube = open_cube(workspace.cubes / "31UES.zarr")
+    assert cube.blue[0, 0, 0].values == 2000
+    assert cube.blue[0, 63, 0].values == 1000
+    coarse = open_cube(workspace.cubes / "31UES.zarr", "r20m")
+    assert coarse.nir08[0, [0, 15, 16, 31], 0].values.tolist() == [2000, 2000, 1000, 1000]
+    assert (coarse.scl[0] == 4).all()
+
+
+def test_scenes_beyond_the_extent_are_cut_until_it_is_extended(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.run("cube", tile="31UES")
+    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z", left=LEFT + 320))
+    done = workspace.run("cube", tile="31UES")
+    assert any("reach beyond the extent of cube 31UES" in note for note in done.notes)
+    cut = open_cube(workspace.cubes / "31UES.zarr")
+    assert cut.sizes["x"] == 64
+    assert cut.blue[1, 0, [31, 32]].values.tolist() == [-10000, 2000]
+    workspace.run("cube", tile="31UES", extend=True)
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.assets["r10m"].href.endswith("31UES.g2.zarr")
+    grown = open_cube(item.assets["r10m"].href)
+    assert grown.sizes["x"] == 96
+    assert grown.blue[:, 0, 0].values.tolist() == [1000, -10000]
+    assert grown.blue[:, 0, 95].values.tolist() == [-10000, 2000]
+    assert workspace.run("cube", tile="31UES").made == []
+
+
+def test_compaction_makes_a_generation_in_order_of_time(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for item_id, day, value in (("b", "06", 2000), ("a", "01", 1000)):
+        workspace.ingest(write_item(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z"))
+        workspace.run("cube", tile="31UES")
+    workspace.run("cube", tile="31UES", compact=True)
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.properties["clearcube:generation"] == 2
+    path = Path(item.assets["r10m"].href)
+    assert [(d.slot, d.items[0]["id"]) for d in open_store(path).dates] == [(0, "a"), (1, "b")]
+    assert blue(workspace, path.name) == [1000, 2000]
+    # The next date goes into the new generation.
+    workspace.ingest(write_item(tmp_path, "c", 3000, when="2019-05-11T10:56:00Z"))
+    workspace.run("cube", tile="31UES")
+    assert blue(workspace, path.name) == [1000, 2000, 3000]
+
+
+def test_a_cube_whose_item_was_lost_is_found_again(workspace: Workspace, tmp_path: Path) -> None:
+    """As after a driver that died between the commit of a date and the publication of the item."""
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.run("cube", tile="31UES")
+    workspace.catalog.delete_items([("cubes", "31UES")])
+    assert workspace.run("cube", tile="31UES").made == []
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.properties["clearcube:dates"] == 1
+
+
+def test_a_date_that_cannot_be_read_leaves_the_others_in(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    broken = write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z")
+    workspace.ingest(broken)
+    whole = (tmp_path / "b_blue.tif").read_bytes()
+    (tmp_path / "b_blue.tif").write_bytes(whole[:400])
+    done = workspace.run("cube", tile="31UES")
+    assert done.status == 1
+    assert done.made == ["31UES-20190501T105600"]
+    (failure,) = done.failures
+    assert failure.key == "31UES-20190506T105600"
+    assert "b_blue.tif" in failure.cause
+    assert blue(workspace) == [1000]
+    assert not list(workspace.cubes.glob("*.stage/*"))
+    (tmp_path / "b_blue.tif").write_bytes(whole)
+    assert workspace.run("cube", tile="31UES").made == ["31UES-20190506T105600"]
+    assert blue(workspace) == [1000, 2000]
+
+
+def test_one_resolution_makes_one_group_for_all_jobs(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    done = workspace.run("cube", tile="31UES", resolution=20)
+    assert done.failures == []
+    cube = open_cube(workspace.cubes / "31UES.zarr")
+    assert set(cube.data_vars) >= {"blue", "nir08", "scl"}
+    assert dict(cube.sizes) == {"time": 1, "y": 32, "x": 32}
+    made = workspace.run("synthesis", tile="31UES", datetime="2019-05", method="median", mask="scl")
+    (item,) = workspace.search(ids=made.made)
+    assert set(item.assets) == {
+        "blue", "nir08", "weight", "date", "status", "clear_count", "total_count",
+    }  # fmt: skip
+    with rasterio.open(item.assets["blue"].href) as raster:
+        assert raster.read(1).tolist() == np.full((32, 32), 1000).tolist()
+    shutil.rmtree(tmp_path / "w")
