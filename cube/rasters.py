@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
-from cube.errors import LoadError, StoreError
+from cube.errors import CubeError, LoadError, StoreError
 
 Array = npt.NDArray[Any]
 
@@ -123,6 +123,8 @@ def write_cog(
             os.fsync(stream.fileno())
         fresh.replace(path)
         return path.stat().st_size
+    except CubeError:
+        raise  # of the rows: they could not be read
     except (OSError, RasterioError) as error:
         raise StoreError(f"cannot write {path}: {_reason(error)}") from error
     finally:

@@ -51,25 +51,16 @@ def connect(settings: Settings) -> "Iterator[Client]":
             _check_versions(client, settings.scheduler)
             yield client
         return
-    config = {
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
-        # Failures come back to the driver, which says them once and in one line.
-        "logging": {
-            "distributed.worker": "critical",
-            "distributed.nanny": "critical",
-            "odc": "critical",
-            "rasterio": "critical",
-        },
-    }
     with (
-        dask.config.set(config),
+        dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}),
         LocalCluster(
             n_workers=settings.workers or os.cpu_count() or 1,
             threads_per_worker=1,
             processes=True,
             memory_limit=settings.memory,
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
+            # Failures come back to the driver, which says them once and in one line.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

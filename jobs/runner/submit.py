@@ -26,6 +26,10 @@ WINDOW = 4
 """Units submitted ahead per worker: enough to keep it busy, few enough to stay light."""
 
 
+QUIET = ("odc", "rasterio")
+"""Libraries whose warnings on a worker's stderr only repeat what its failure says."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Refused:
     """An error that another try would only repeat, sent back as a value."""
@@ -72,6 +76,8 @@ def run_stage(
 
 def call(function: Callable[[Any], Any], payload: Any) -> Any:
     """Call a unit's function on a worker; errors that would only repeat come back as a value."""
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return function(payload)
     except (CubeError, CatalogError, JobError) as error:
