@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import mgrs
@@ -25,7 +26,7 @@ SNAP = 20
 BLOCK_PIXELS = 256
 """Side of a block in pixels of the coarsest group: 256 at 20 m is 512 at 10 m."""
 
-_TILE = re.compile(r"^(?:[1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")
+_TILE = re.compile(r"(?:[1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Block:
 
 def tile_extent(tile: str) -> Extent:
     """MGRS tile such as ``31TCJ`` -> its 109.8 km square in UTM metres; ``GridError`` if no tile."""
-    if not _TILE.match(tile):
+    if not _TILE.fullmatch(tile):
         raise GridError(f"{tile!r} is no MGRS tile such as 31TCJ")
     try:
         zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(f"{tile}0000000000")
@@ -203,6 +204,14 @@ def lonlat(extent: Extent) -> tuple[dict[str, Any], list[float]]:
     west = min(part.left for part in parts if part.left > 0)
     east = max(part.right for part in parts if part.right < 0)
     return _geojson(chopped), _rounded(west, bounds.bottom, east, bounds.top)
+
+
+def solar_offset(tile: str) -> timedelta:
+    """Mean solar time less UTC at the middle of a tile: 4 minutes a degree of longitude."""
+    _geometry, bbox = lonlat(tile_extent(tile))
+    west, _, east, _ = bbox
+    middle = (west + east) / 2 if west <= east else (west + east + 360) / 2
+    return timedelta(minutes=4 * ((middle + 180) % 360 - 180))
 
 
 def _odd(extent: Extent) -> bool:

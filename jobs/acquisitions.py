@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from catalog.backends.base import Document
 from catalog.search import Interval, Query, instant
-from cube.grid import lonlat, tile_extent
+from cube.grid import solar_offset
 from jobs.errors import RequestError
 
 if TYPE_CHECKING:
@@ -56,14 +56,6 @@ def acquisitions(
     found = [Acquisition(tuple(_ordered(items))) for items in days.values()]
     kept = [one for one in found if interval is None or _within(one.time, interval)]
     return sorted(kept, key=lambda one: one.time)
-
-
-def solar_offset(tile: str) -> timedelta:
-    """Mean solar time less UTC at the middle of a tile: 4 minutes a degree of longitude."""
-    _geometry, bbox = lonlat(tile_extent(tile))
-    west, _, east, _ = bbox
-    middle = (west + east) / 2 if west <= east else (west + east + 360) / 2
-    return timedelta(minutes=4 * ((middle + 180) % 360 - 180))
 
 
 def levels(workspace: "Workspace", tile: str) -> list[str]:

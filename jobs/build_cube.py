@@ -13,7 +13,7 @@ from catalog.backends.base import Document
 from catalog.fingerprint import fingerprint
 from catalog.search import normalise_tile, parse_datetime
 from cube.errors import CubeError, GridError
-from cube.grid import SNAP, Extent, footprint_in, tile_extent, union_extent
+from cube.grid import SNAP, Extent, footprint_in, solar_offset, tile_extent, union_extent
 from cube.loading import coarser_than_nominal, load_items, resampling_notes
 from cube.store import (
     Cube,
@@ -27,7 +27,7 @@ from cube.store import (
     retire_dates,
 )
 from cube.variables import NATIVE, Variable, group_name, level_variables
-from jobs.acquisitions import Acquisition, acquisitions, choose_level, solar_offset
+from jobs.acquisitions import Acquisition, acquisitions, choose_level
 from jobs.errors import RequestError
 from jobs.job import Job, Plan, Stage, Unit
 from jobs.stores import VERSION, cube_id, cube_store, generation_path, publish_cube, source_of
