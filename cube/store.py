@@ -23,6 +23,7 @@ from odc.geo.xr import xr_coords
 
 from cube.errors import StoreError
 from cube.grid import Extent
+from cube.shards import BLOSC, Layout, read_pixels, write_pixels
 from cube.variables import Variable
 
 FORMAT = 1
@@ -36,9 +37,6 @@ MAX_CHUNK = 256
 
 SHARD_CHUNKS = 11
 """Chunks along a side of a shard: a full tile is two by two shards."""
-
-BLOSC = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}
-"""Blosc zstd 3 with byte shuffle: the best ratio at full reading speed of those tried on int16."""
 
 Array = npt.NDArray[Any]
 
@@ -78,6 +76,15 @@ class Spec:
         chunks = -(-max(self.shape(group)) // chunk)
         return min(SHARD_CHUNKS, chunks) * chunk
 
+    def layout(self, variable: Variable) -> Layout:
+        """How the pixels of a variable are cut into files."""
+        return Layout(
+            variable.dtype,
+            variable.fill_value,
+            self.chunk(variable.group),
+            self.shard(variable.group),
+        )
+
     def variable(self, group: str, name: str) -> Variable | None:
         """The variable of a name in a group, if there is one."""
         return next((v for v in self.variables if v.group == group and v.name == name), None)
@@ -113,7 +120,6 @@ class Cube:
     def __init__(self, path: Path, root: dict[str, Any]) -> None:
         self.path = path
         self._root = root
-        self._group: zarr.Group | None = None
         about = root["attributes"]["clearcube"]
         self.spec = _spec_from_json(about["spec"])
         self.dates = tuple(_entry_from_json(entry) for entry in about["dates"])
@@ -127,17 +133,17 @@ class Cube:
         self, group: str, variable: str, slots: Sequence[int], window: tuple[slice, slice]
     ) -> Array:
         """Slots and a window in pixels of the group -> ``(time, y, x)`` as stored, in slot order."""
-        if self._group is None:
-            self._group = zarr.open_group(str(self.path), mode="r", use_consolidated=True)
-        array = self._group[f"{group}/{variable}"]
-        if not isinstance(array, zarr.Array):
-            raise StoreError(f"{self.path}: {group}/{variable} is no array")
+        held = self.spec.variable(group, variable)
+        if held is None:
+            raise StoreError(f"{self.path} holds no {group}/{variable}")
+        layout = self.spec.layout(held)
         rows, columns = window
         shape = (len(slots), rows.stop - rows.start, columns.stop - columns.start)
-        out = np.empty(shape, array.dtype)
+        out = np.empty(shape, held.dtype)
         for index, slot in enumerate(slots):
+            folder = self.path / group / variable / "c" / str(slot)
             try:
-                out[index] = array[slot, rows, columns]
+                read_pixels(folder, layout, window, out[index])
             except (OSError, RuntimeError, ValueError) as error:
                 # The codecs say in these ways that a chunk is damaged or cut short.
                 day = self.dates[slot].datetime.astype("datetime64[D]")
@@ -232,17 +238,12 @@ class StagedDate:
         shutil.rmtree(self.directory, ignore_errors=True)
         with _writing(self.directory):
             self.directory.mkdir(parents=True)
-        self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def write(self, variable: Variable, y0: int, x0: int, pixels: Array) -> None:
         """``(y, x)`` pixels of whole shards, their upper left corner at ``y0``, ``x0``."""
-        name = f"{variable.group}/{variable.name}"
         target = self.directory / variable.group / variable.name
-        height, width = pixels.shape
         with _writing(target):
-            if name not in self._arrays:
-                self._arrays[name] = _create_array(str(target), self._spec, variable, dates=1)
-            self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
+            write_pixels(target / "c" / "0", self._spec.layout(variable), y0, x0, pixels)
 
     def close(self) -> None:
         """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
@@ -321,7 +322,7 @@ def _create_group(fresh: Path, root: zarr.Group, spec: Spec, group: str) -> None
     node = root.create_group(group, attributes=_group_attributes(spec, group))
     for variable in spec.variables:
         if variable.group == group:
-            _create_array(str(fresh / group / variable.name), spec, variable, dates=0)
+            _create_array(str(fresh / group / variable.name), spec, variable)
     geobox = spec.extent.geobox(spec.groups[group])
     for name, coordinate in xr_coords(geobox, crs_coord_name="spatial_ref").items():
         values = np.asarray(coordinate.values)
@@ -360,16 +361,16 @@ _COORDINATES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _create_array(target: str, spec: Spec, variable: Variable, dates: int) -> "zarr.Array[Any]":
+def _create_array(target: str, spec: Spec, variable: Variable) -> None:
     height, width = spec.shape(variable.group)
     chunk, shard = spec.chunk(variable.group), spec.shard(variable.group)
     codec: dict[str, Any] = {
         "name": "blosc",
         "configuration": {**BLOSC, "typesize": np.dtype(variable.dtype).itemsize},
     }
-    return zarr.create_array(
+    zarr.create_array(
         target,
-        shape=(dates, height, width),
+        shape=(0, height, width),
         dtype=variable.dtype,
         chunks=(1, chunk, chunk),
         shards=(1, shard, shard) if shard > chunk else None,
