@@ -2,15 +2,18 @@
 
 import math
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import mgrs
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry, chop_along_antimeridian
+from shapely.geometry.polygon import orient
 
 from cube.errors import GridError
 
@@ -95,12 +98,16 @@ class Block:
         return slice(y0, y0 + self.height * factor), slice(x0, x0 + self.width * factor)
 
 
+@lru_cache(maxsize=1024)
 def tile_extent(tile: str) -> Extent:
     """MGRS tile such as ``31TCJ`` -> its 109.8 km square in UTM metres; ``GridError`` if no tile."""
     if not _TILE.fullmatch(tile):
         raise GridError(f"{tile!r} is no MGRS tile such as 31TCJ")
     try:
-        zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(f"{tile}0000000000")
+        with warnings.catch_warnings():
+            # The corner of a square that a latitude band cuts lies in the band below: no matter.
+            warnings.filterwarnings("ignore", ".*Latitude Warning", RuntimeWarning)
+            zone, hemisphere, easting, northing = mgrs.MGRS().MGRSToUTM(f"{tile}0000000000")
     except mgrs.core.MGRSError:
         raise GridError(f"there is no MGRS tile {tile}") from None
     # The library gives the middle of the metre; southern northings count from -10 000 km.
@@ -219,11 +226,16 @@ def _odd(extent: Extent) -> bool:
 
 
 def _geojson(geometry: Geometry) -> dict[str, Any]:
-    def short(value: Any) -> Any:
-        return round(value, 7) if isinstance(value, float) else [short(v) for v in value]
+    """Polygons as GeoJSON, their rings counter-clockwise (RFC 7946, section 3.1.6)."""
+    polygons = getattr(geometry.geom, "geoms", [geometry.geom])
+    rings = [[_ring(orient(polygon))] for polygon in polygons]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings[0]}
+    return {"type": "MultiPolygon", "coordinates": rings}
 
-    document = geometry.json
-    return {"type": document["type"], "coordinates": short(list(document["coordinates"]))}
+
+def _ring(polygon: Any) -> list[list[float]]:
+    return [_rounded(x, y) for x, y in polygon.exterior.coords]
 
 
 def _rounded(*values: float) -> list[float]:

@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline: the first call of a kernel compiles it, and the machine may be busy.
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 REQUIRE_ALL = os.environ.get("CLEARCUBE_REQUIRE_ALL") == "1"
 
