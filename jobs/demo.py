@@ -1,5 +1,7 @@
 """The whole main job on a simulated season, compared with its truth and reported as a page."""
 
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -420,7 +422,8 @@ def _days(cube: xr.Dataset) -> list[date]:
 
 
 def _commands(workspace: Path, season: Season, truth: Truth) -> tuple[tuple[str, str], ...]:
-    head = f"clearcube --workspace {workspace}"
+    program = _program()
+    head = f"{program} --workspace {workspace}"
     month = truth.months[len(truth.months) // 2]
     return (
         (
@@ -436,9 +439,17 @@ def _commands(workspace: Path, season: Season, truth: Truth) -> tuple[tuple[str,
             "--name wide",
             "masks whose clouds and shadows grow by 60 m",
         ),
-        ("clearcube explain-mask clm 33", "what a value of MAJA's cloud mask means"),
-        ("clearcube ingest YOUR-PRODUCTS", "the same with your own SAFE or MUSCATE products"),
+        (f"{program} explain-mask clm 33", "what a value of MAJA's cloud mask means"),
+        (f"{program} ingest YOUR-PRODUCTS", "the same with your own SAFE or MUSCATE products"),
     )
+
+
+def _program() -> str:
+    """How the user calls the command: by its path where it is not on the PATH."""
+    own = Path(sys.argv[0])
+    if shutil.which("clearcube") or own.name != "clearcube":
+        return "clearcube"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def _report(result: DemoResult, found: _Found, season: Season) -> Report:
