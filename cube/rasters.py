@@ -139,7 +139,7 @@ def write_picture(path: Path, pixels: Array) -> None:
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(fresh, format="PNG", optimize=True)
+        image.save(fresh, format="PNG")
         fresh.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

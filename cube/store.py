@@ -476,7 +476,8 @@ def _write_coordinate(folder: Path, separator: str, values: Sequence[Any], dtype
 
 
 def _write_json(file: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
-    _write_bytes(file, json.dumps(document, indent=1).encode(), durable=durable)
+    # Without indentation, which Python's fast encoder does not know: thousands of dates go through it.
+    _write_bytes(file, json.dumps(document).encode(), durable=durable)
 
 
 def _write_bytes(file: Path, content: bytes, *, durable: bool = True) -> None:

@@ -23,8 +23,10 @@ ONE_THREAD = {
     "GDAL_NUM_THREADS": "1",
     # Blocks are read once: a large cache of GDAL's only fills the worker's memory (default 5 %).
     "GDAL_CACHEMAX": "64",
-    # Freed arrays go back to the system rather than count as the worker's (dask, Memory page).
-    "MALLOC_TRIM_THRESHOLD_": "65536",
+    # Arrays of a block are kept for the next one: the system zeroes the pages of new memory, which
+    # takes longer than to decode pixels into it. 64 MiB may stay unused (mallopt(3)).
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 
 
