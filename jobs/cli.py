@@ -41,7 +41,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 def main() -> None:
     """Run the command; errors are one line on stderr and exit status 2."""
     try:
-        status = cli(standalone_mode=False)
+        status = cli(prog_name="clearcube", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("stopped; what was finished is kept, run the same again to go on", err=True)
         status = 130
