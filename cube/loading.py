@@ -130,6 +130,18 @@ class _Raster:
         finer = abs(self.transform[0]) < resolution
         return "average" if finer else "bilinear"
 
+    def name(self, method: str | None) -> str:
+        """What GDAL is to open: where pixels are mixed, the file with its nodata said.
+
+        The JP2 of ESA's products carry none, so that their 0 would be averaged as a value.
+        """
+        if method in (None, "nearest") or (self.href.startswith("http") and "?" in self.href):
+            return self.href
+        if self.href.startswith("vrt://"):
+            return f"{self.href}&a_nodata={self.nodata:g}"
+        place = f"/vsicurl/{self.href}" if self.href.startswith("http") else self.href
+        return f"vrt://{place}?a_nodata={self.nodata:g}"
+
 
 def _load_granule(
     item: Document,
@@ -304,19 +316,17 @@ def _read(
 def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
     item = pystac.Item("loading", None, None, _ANY_TIME, {"proj:code": f"EPSG:{rasters[0].epsg}"})
     item.stac_extensions = [_PROJECTION, _RASTER]
-    for raster in rasters:
-        item.add_asset(
-            raster.key,
-            pystac.Asset(raster.href, media_type=_TIFF, extra_fields=_asset_fields(raster)),
-        )
     resolution = round(abs(geobox.resolution.x))
-    methods = {r.key: r.resampling(extent, resolution) or "nearest" for r in rasters}
+    methods = {raster.key: raster.resampling(extent, resolution) for raster in rasters}
+    for raster in rasters:
+        href, fields = raster.name(methods[raster.key]), _asset_fields(raster)
+        item.add_asset(raster.key, pystac.Asset(href, media_type=_TIFF, extra_fields=fields))
     dataset = odc.stac.load(
         [item],
         bands=[raster.key for raster in rasters],
         geobox=geobox,
         groupby="id",
-        resampling=methods,
+        resampling={key: method or "nearest" for key, method in methods.items()},
         fail_on_error=True,
     )
     return {raster.key: dataset[raster.key].values[0] for raster in rasters}
@@ -337,7 +347,7 @@ def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) 
             "type": "Feature",
             "bbox": None,
             "properties": {"datetime": _ANY_TIME.isoformat(), "proj:epsg": raster.epsg},
-            "assets": {raster.key: {"href": raster.href, **_asset_fields(raster)}},
+            "assets": {raster.key: {"href": raster.name(method), **_asset_fields(raster)}},
         }
         dtype = np.dtype(raster.dtype)
         stack = stackstac.stack(
