@@ -12,11 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog.backends.base import Document
 from catalog.fingerprint import fingerprint
 from catalog.search import normalise_tile, parse_datetime
-from cube.errors import CubeError, GridError
+from cube.errors import CubeError, GridError, StoreError
 from cube.grid import SNAP, Extent, footprint_in, solar_offset, tile_extent, union_extent
 from cube.loading import coarser_than_nominal, load_items, resampling_notes
 from cube.store import (
-    Cube,
     DateEntry,
     Spec,
     StagedDate,
@@ -72,6 +71,7 @@ class DateTask:
     """What a worker needs to load one date."""
 
     path: str
+    spec: Spec
     key: str
     items: tuple[Document, ...]
     engine: str
@@ -86,20 +86,19 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
     if not found:
         raise RequestError(f"no {level} scene of tile {tile} is catalogued in {params.datetime}")
     name = cube_id(workspace, tile, level)
-    path, notes = _store(workspace, name, tile, level, params, found)
-    cube = open_store(path)
-    held = {entry.key: entry for entry in cube.valid_dates}
-    wanted = {date_key(one, cube.spec): one for one in found}
+    path, spec, notes = _store(workspace, name, tile, level, params, found)
+    held = {entry.key: entry for entry in open_store(path).valid_dates} if path.exists() else {}
+    wanted = {date_key(one, spec): one for one in found}
     offset = solar_offset(tile)
     missing = {key: one for key, one in wanted.items() if key not in held}
-    replaced = {key: _same_day(cube, one, held, wanted, offset) for key, one in missing.items()}
-    gone = _withdrawn(cube, wanted, interval, replaced)
+    replaced = {key: _same_day(one, held, wanted, offset) for key, one in missing.items()}
+    gone = _withdrawn(held.values(), wanted, interval, replaced)
     for one in missing.values():
-        notes += _notes(one, cube.spec)
+        notes += _notes(one, spec)
     units = [
         Unit(
             f"{name}-{one.stamp}",
-            DateTask(str(path), key, _stripped(one, cube.spec), params.engine),
+            DateTask(str(path), spec, key, _stripped(one, spec), params.engine),
         )
         for key, one in missing.items()
     ]
@@ -113,8 +112,9 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
             items=tuple(source_of(item) for item in one.items),
             variables=tuple(result["variables"]),
             clipped=result["clipped"],
-            notes=tuple(_notes(one, cube.spec)),
+            notes=tuple(_notes(one, spec)),
         )
+        _require_store(path, spec)
         commit_date(path, entry, replaced[key])
 
     return Plan(
@@ -128,14 +128,14 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
 
 def load_date(task: DateTask) -> dict[str, Any]:
     """One acquisition's rasters -> the staging area of the cube; on a worker."""
-    cube = open_store(task.path)
-    staged = StagedDate(task.path, cube.spec, task.key)
+    spec = task.spec
+    staged = StagedDate(task.path, spec, task.key)
     present: set[str] = set()
     clipped = 0
     try:
-        for group, resolution in cube.spec.groups.items():
-            variables = [v for v in cube.spec.variables if v.group == group]
-            for y0, x0, part in _regions(cube.spec, group):
+        for group, resolution in spec.groups.items():
+            variables = [v for v in spec.variables if v.group == group]
+            for y0, x0, part in _regions(spec, group):
                 loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
                 clipped += loaded.clipped
                 for variable in variables:
@@ -172,8 +172,8 @@ def _store(
     level: str,
     params: CubeParams,
     found: Sequence[Acquisition],
-) -> tuple[Path, list[str]]:
-    """The store to add to, made if there is none, and what the user should know of it."""
+) -> tuple[Path, Spec, list[str]]:
+    """The store to add to, which may not be there yet, and what the user should know of it."""
     path = cube_store(workspace, tile, level)
     every = acquisitions(workspace, tile, level, None) if path is None or params.extend else found
     spec = open_store(path).spec if path is not None else None
@@ -184,32 +184,39 @@ def _store(
     variables = spec.variables if spec is not None else level_variables(level, params.resolution)
     _refuse_coarse(every, variables, params.resolution or (spec and len(spec.groups) == 1))
     extent = union_extent(tile, _footprints(tile, every, variables), snap)
-    if spec is not None and spec.extent.contains(extent):
-        return _existing(path), []
-    if spec is not None and not params.extend:
-        return _existing(path), [
-            f"scenes reach beyond the extent of cube {name} as first made; they are cut off there "
-            "(run cube --extend makes it grow)"
-        ]
+    if path is not None and spec is not None:
+        if spec.extent.contains(extent):
+            return path, spec, []
+        if not params.extend:
+            return (
+                path,
+                spec,
+                [
+                    f"scenes reach beyond the extent of cube {name} as first made; they are cut off "
+                    "there (run cube --extend makes it grow)"
+                ],
+            )
     groups = spec.groups if spec is not None else _groups(params.resolution)
     generation = 1 if spec is None else spec.generation + 1
     sharded = params.shards == "auto" if spec is None else spec.sharded
     new = Spec(tile, level, extent, groups, variables, generation, sharded)
     target = generation_path(workspace, name, generation)
-    if not target.exists():
-        create_cube(target, new)
-    return target, []
+    return target, open_store(target).spec if target.exists() else new, []
+
+
+def _require_store(path: Path, spec: Spec) -> None:
+    """Make the store when its first date is there to be committed, so that none stays empty."""
+    if not path.exists():
+        create_cube(path, spec)
+        return
+    held = open_store(path).spec
+    if (held.extent, held.groups) != (spec.extent, spec.groups):
+        raise StoreError(f"{path} was made by another run meanwhile; run again")
 
 
 def _groups(resolution: int | None) -> dict[str, int]:
     """Groups of a new cube: the native ones, or the one asked for."""
     return {group_name(r): r for r in (NATIVE if resolution is None else (resolution,))}
-
-
-def _existing(path: Path | None) -> Path:
-    if path is None:
-        raise RequestError("there is no cube yet")
-    return path
 
 
 def _same_grid(name: str, spec: Spec, resolution: int | None) -> None:
@@ -305,7 +312,6 @@ def _notes(one: Acquisition, spec: Spec) -> list[str]:
 
 
 def _same_day(
-    cube: Cube,
     one: Acquisition,
     held: Mapping[str, DateEntry],
     wanted: Mapping[str, Acquisition],
@@ -322,7 +328,7 @@ def _same_day(
 
 
 def _withdrawn(
-    cube: Cube,
+    held: Iterable[DateEntry],
     wanted: Mapping[str, Acquisition],
     interval: Any,
     replaced: Mapping[str, tuple[int, ...]],
@@ -332,7 +338,7 @@ def _withdrawn(
     start, end = interval or (None, None)
     return [
         entry.slot
-        for entry in cube.valid_dates
+        for entry in held
         if entry.key not in wanted
         and entry.slot not in taken
         and (start is None or entry.time >= start.timestamp() * 1000)
@@ -343,6 +349,8 @@ def _withdrawn(
 def _finish(
     workspace: "Workspace", name: str, path: Path, gone: Sequence[int], compact: bool
 ) -> None:
+    if not path.exists():
+        return  # no date could be loaded
     if gone:
         retire_dates(path, gone)
     cube = open_store(path)
