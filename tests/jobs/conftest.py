@@ -1,9 +1,19 @@
-"""What tests of jobs share: one cluster of real worker processes, reached as a scheduler."""
+"""What tests of jobs share: worker processes, the command line, a few products."""
 
 import logging
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from catalog.search import Query
+from jobs.cli import main
+from jobs.simulate.season import SMALL_SEASON, SeasonFiles, write_season
+from jobs.workspace import open_workspace
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +46,66 @@ def scheduler(cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Commands of this test use the session's workers instead of starting their own."""
     monkeypatch.setenv("CLEARCUBE_SCHEDULER", cluster_address)
     return cluster_address
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    def refused(self, *words: str, status: int = 2) -> str:
+        """The one line that says why a command came to nothing, checked to hold some words."""
+        lines = [line for line in self.err.splitlines() if not PROGRESS.match(line)]
+        assert self.status == status, self.err
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("clearcube: " if status == 2 else "failed: "), self.err
+        for word in words:
+            assert word in lines[0], f"{word!r} is not in {lines[0]!r}"
+        return lines[0]
+
+
+PROGRESS = re.compile(r"dask dashboard: |note: |warning: |\d+ dates and masks |[\w ]+: \d+/\d+ in ")
+"""Lines on stderr that are no failure."""
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def clearcube(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line within this process: ``clearcube(workspace, "search", ...)``."""
+
+    def call(workspace: Path | str, *arguments: object) -> Said:
+        words = ["clearcube", "--workspace", str(workspace), *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", words)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return Said(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def state_of() -> Callable[[Path], dict[str, Any]]:
+    """All that a workspace holds for its users: items of the catalogue, committed cubes."""
+
+    def state(path: Path) -> dict[str, Any]:
+        if not (path / "catalog.db").is_file():
+            return {}
+        with open_workspace(path) as workspace:
+            found = {f"{i['collection']}/{i['id']}": i for i in workspace.documents(Query())}
+        roots = path.glob("cubes/*/zarr.json")
+        return {**found, **{str(root): root.read_bytes() for root in roots}}
+
+    return state
+
+
+@pytest.fixture(scope="session")
+def season(tmp_path_factory: pytest.TempPathFactory) -> SeasonFiles:
+    """Products of four dates, the last as a zip and from MUSCATE too; never written to."""
+    folder = tmp_path_factory.mktemp("season")
+    return write_season(folder, replace(SMALL_SEASON, zipped_dates=(3,)))
