@@ -16,14 +16,13 @@ import odc.stac
 import pystac
 import stackstac
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.errors import BandError, LoadError
 from cube.gml import rasterise_clouds
 from cube.grid import Extent, on_lattice
 from cube.kernels.encode import encode
-from cube.rasters import RESAMPLING, read_header, zip_member
+from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, zip_member
 from cube.variables import Variable
 
 Array = npt.NDArray[Any]
@@ -306,8 +305,9 @@ def _read(
 ) -> dict[str, Array]:
     try:
         return load(rasters, geobox, extent) if rasters else {}
-    except (RasterioError, RuntimeError) as error:
-        # Neither engine says which file it was; the header of the broken one does.
+    except (*GDAL_ERRORS, RuntimeError, AssertionError) as error:
+        # Neither engine says which file it was; the header of the broken one does. odc.stac
+        # asserts that a raster has a CRS, which one that was cut short may have lost.
         for raster in rasters:
             read_header(raster.href)
         raise LoadError(f"cannot read the rasters of {item['id']}: {error}") from error

@@ -1,5 +1,6 @@
 """What workers do for a synthesis: weights of a date, composites of a block, COGs of an asset."""
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -283,8 +284,11 @@ def _save(path: Path, write: Callable[[Any], None]) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # numpy's own writing to a file does not say when the disk takes only a part of it.
+        content = io.BytesIO()
+        write(content)
         with fresh.open("wb") as stream:
-            write(stream)
+            stream.write(content.getbuffer())
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
