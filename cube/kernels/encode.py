@@ -36,5 +36,5 @@ def encode(raw: Array, nodata: float, gain: float, shift: float, out: Array) -> 
             value = np.float64(LOWEST) if low else value
             beyond += np.int32(seen & (high | low))
             out[y, x] = np.int16(np.int32(value if seen else -10000.0))
-        clipped += beyond
+        clipped += int(beyond)
     return clipped
