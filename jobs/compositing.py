@@ -123,9 +123,9 @@ def composite_block(task: BlockTask) -> dict[str, dict[str, list[int]]]:
             path = block_path(part.folder, group, task.block)
             if not path.exists():
                 layers = _composite_layers(cube, task, part, group)
-                _save(path, lambda stream, made=layers: np.savez(stream, **made))  # type: ignore[misc]
-            with np.load(path) as layers:
-                counts[label][group] = np.bincount(layers["status"].ravel(), minlength=5).tolist()
+                _save(path, lambda stream, made=layers: np.save(stream, _record(made)))  # type: ignore[misc]
+            status = _opened(path)["status"]
+            counts[label][group] = np.bincount(status.ravel(), minlength=5).tolist()
     return counts
 
 
@@ -179,7 +179,7 @@ def file_fields(path: Path) -> dict[str, Any]:
 
 def block_path(folder: str, group: str, block: Block) -> Path:
     """Where the composite of a block waits."""
-    return Path(folder) / f"{group}-{block.key}.npz"
+    return Path(folder) / f"{group}-{block.key}.npy"
 
 
 def _composite_layers(
@@ -271,11 +271,25 @@ def _assembled(task: AssetTask, layer: str, first: int, last: int) -> Array:
         top, bottom = max(rows.start, first), min(rows.stop, last)
         if top >= bottom:
             continue
-        with np.load(block_path(task.folder, task.group, block)) as layers:
-            if layer in layers:
-                part = layers[layer][top - rows.start : bottom - rows.start]
-                out[top - first : bottom - first, columns] = part
+        layers = _opened(block_path(task.folder, task.group, block))
+        if layer in (layers.dtype.names or ()):
+            part = layers[layer][top - rows.start : bottom - rows.start]
+            out[top - first : bottom - first, columns] = part
     return out
+
+
+def _record(layers: Mapping[str, Array]) -> Array:
+    """Layers of a block -> one record of them, which is read layer by layer without unpacking."""
+    kind = np.dtype([(name, layer.dtype, layer.shape) for name, layer in layers.items()])
+    record = np.empty(1, kind)
+    for name, layer in layers.items():
+        record[name] = layer
+    return record
+
+
+def _opened(path: Path) -> Any:
+    """File of a block -> its record; pixels come from the disk as they are asked for."""
+    return np.load(path, mmap_mode="r")[0]
 
 
 def _save(path: Path, write: Callable[[Any], None]) -> None:
