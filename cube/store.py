@@ -141,7 +141,7 @@ class Cube:
         shape = (len(slots), rows.stop - rows.start, columns.stop - columns.start)
         out = np.empty(shape, held.dtype)
         for index, slot in enumerate(slots):
-            folder = self.path / group / variable / "c" / str(slot)
+            folder = f"{self.path}/{group}/{variable}/c/{slot}"
             try:
                 read_pixels(folder, layout, window, out[index])
             except (OSError, RuntimeError, ValueError) as error:
