@@ -59,7 +59,7 @@ def write_pixels(folder: Path, layout: Layout, y0: int, x0: int, pixels: Array) 
             _write_shard(file, layout, stored[top : top + side, left : left + side])
 
 
-def read_pixels(folder: Path, layout: Layout, window: tuple[slice, slice], out: Array) -> None:
+def read_pixels(folder: Path | str, layout: Layout, window: tuple[slice, slice], out: Array) -> None:
     """A window of a date's pixels -> ``(y, x)`` ``out``; fill value where nothing is stored.
 
     ``ValueError`` or ``RuntimeError`` where a file is damaged or cut short.
@@ -72,7 +72,7 @@ def read_pixels(folder: Path, layout: Layout, window: tuple[slice, slice], out: 
                 xs.start - columns.start : xs.stop - columns.start,
             ]
             within = _moved(ys, -y * layout.shard), _moved(xs, -x * layout.shard)
-            _read_shard(folder / str(y) / str(x), layout, within, part)
+            _read_shard(f"{folder}/{y}/{x}", layout, within, part)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def _signed(index: bytes) -> bytes:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def _read_shard(file: Path, layout: Layout, window: tuple[slice, slice], out: Array) -> None:
+def _read_shard(file: str, layout: Layout, window: tuple[slice, slice], out: Array) -> None:
     """A window of one file's pixels -> ``out``."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
