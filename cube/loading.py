@@ -314,9 +314,28 @@ def _read(
 
 
 def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
+    resolution = round(abs(geobox.resolution.x))
+    found: dict[str, Array] = {}
+    for size in sorted({_read_at(raster, extent, resolution) for raster in rasters}):
+        part = [raster for raster in rasters if _read_at(raster, extent, resolution) == size]
+        times = size // resolution
+        for key, pixels in _load_odc_at(part, size, extent).items():
+            found[key] = pixels if times == 1 else pixels.repeat(times, 0).repeat(times, 1)
+    return found
+
+
+def _read_at(raster: _Raster, extent: Extent, resolution: int) -> int:
+    """Pixel size to read a raster at: its own where repeating its pixels is the nearest-neighbour."""
+    size = abs(raster.transform[0])
+    if raster.kind != "encoded" or raster.epsg != extent.epsg or size % resolution:
+        return resolution
+    whole = not (extent.right - extent.left) % size and not (extent.top - extent.bottom) % size
+    return int(size) if whole and on_lattice(raster.transform, extent, int(size)) else resolution
+
+
+def _load_odc_at(rasters: Sequence[_Raster], resolution: int, extent: Extent) -> dict[str, Array]:
     item = pystac.Item("loading", None, None, _ANY_TIME, {"proj:code": f"EPSG:{rasters[0].epsg}"})
     item.stac_extensions = [_PROJECTION, _RASTER]
-    resolution = round(abs(geobox.resolution.x))
     methods = {raster.key: raster.resampling(extent, resolution) for raster in rasters}
     for raster in rasters:
         href, fields = raster.name(methods[raster.key]), _asset_fields(raster)
@@ -324,7 +343,7 @@ def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dic
     dataset = odc.stac.load(
         [item],
         bands=[raster.key for raster in rasters],
-        geobox=geobox,
+        geobox=extent.geobox(resolution),
         groupby="id",
         resampling={key: method or "nearest" for key, method in methods.items()},
         fail_on_error=True,
