@@ -392,8 +392,13 @@ def _array_attributes(variable: Variable) -> dict[str, Any]:
 
 
 def _group_attributes(spec: Spec, group: str) -> dict[str, Any]:
-    return {"Conventions": "CF-1.11", "title": f"clearcube {spec.tile} {spec.level} {group}",
-            **_spatial(spec, group)}  # fmt: skip
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"clearcube {spec.tile} {spec.level} {group}",
+        # xarray then takes it as a coordinate of time, not as data.
+        "coordinates": "valid",
+        **_spatial(spec, group),
+    }
 
 
 def _spatial(spec: Spec, group: str | None = None) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def test_a_reprocessed_date_takes_a_new_slot(path: Path) -> None:
     assert open_cube(path).blue[:, 0, 0].values.tolist() == [999, 110]
     plain = xr.open_zarr(str(path), group="r10m", mask_and_scale=False)
     assert plain.valid.values.tolist() == [False, True, True]
+    assert plain.valid.dims == ("time",)
+    assert "valid" in plain.coords
 
 
 def test_committing_the_same_key_again_changes_nothing(path: Path) -> None:
