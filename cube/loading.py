@@ -15,23 +15,26 @@ import numpy.typing as npt
 import odc.stac
 import pystac
 import stackstac
-from odc.geo.geobox import GeoBox
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.errors import BandError, LoadError
 from cube.gml import rasterise_clouds
-from cube.grid import Extent, on_lattice
+from cube.grid import Extent, footprint_extent, on_lattice
 from cube.kernels.encode import encode
-from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, zip_member
+from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, read_through, zip_member
 from cube.variables import Variable
 
 Array = npt.NDArray[Any]
 Document = Mapping[str, Any]
-Engine = Callable[[Sequence["_Raster"], GeoBox, Extent], dict[str, Array]]
+Engine = Callable[[Sequence["_Raster"], Extent, int], dict[str, Array]]
 
 GML = "application/gml+xml"
 CLASSI_BANDS = ("opaque", "cirrus", "snow")
 """Bands of MSK_CLASSI_B00, packed into bits 0, 1 and 2 (ESA, Products Specification, 5.x masks)."""
+
+MARGIN = 64
+"""Pixels loaded beyond the edges where a raster is resampled, and cut off again: GDAL and odc-stac
+take the scale of the kernel from the sizes of the two windows, which in small ones tell little."""
 
 
 @dataclass(slots=True)
@@ -117,6 +120,8 @@ class _Raster:
     dtype: str
     nodata: float
     kind: str
+    literal: bool
+    """Whether the file's own nodata is a code of the mask, to be read as any other."""
     scale: float
     offset: float
 
@@ -132,14 +137,17 @@ class _Raster:
     def name(self, method: str | None) -> str:
         """What GDAL is to open: where pixels are mixed, the file with its nodata said.
 
-        The JP2 of ESA's products carry none, so that their 0 would be averaged as a value.
+        The JP2 of ESA's products carry none, so that their 0 would be averaged as a value. Of
+        masks, a nodata of the file that is a code is taken away: an edge mask's 0 is "inside".
         """
-        if method in (None, "nearest") or (self.href.startswith("http") and "?" in self.href):
+        exact = method in (None, "nearest") and not self.literal
+        if exact or (self.href.startswith("http") and "?" in self.href):
             return self.href
+        nodata = "none" if self.literal else f"{self.nodata:.17g}"
         if self.href.startswith("vrt://"):
-            return f"{self.href}&a_nodata={self.nodata:g}"
+            return f"{self.href}&a_nodata={nodata}"
         place = f"/vsicurl/{self.href}" if self.href.startswith("http") else self.href
-        return f"vrt://{place}?a_nodata={self.nodata:g}"
+        return f"vrt://{place}?a_nodata={nodata}"
 
 
 def _load_granule(
@@ -149,7 +157,6 @@ def _load_granule(
     resolution: int,
     load: Engine,
 ) -> Loaded:
-    geobox = extent.geobox(resolution)
     rasters: list[_Raster] = []
     loaded = Loaded()
     for variable in variables:
@@ -158,7 +165,7 @@ def _load_granule(
             continue
         if asset.get("type") == GML:
             loaded.pixels[variable.name] = rasterise_clouds(
-                _text(asset["href"]), geobox, asset["href"]
+                _text(asset["href"]), extent.geobox(resolution), asset["href"]
             )
         elif variable.name == "classi":
             rasters += [
@@ -169,7 +176,7 @@ def _load_granule(
             rasters.append(_raster(item, asset, variable, variable.name, None))
     if not rasters and not loaded.pixels:
         return loaded
-    raw = _read(load, rasters, geobox, extent, item)
+    raw = _read(load, rasters, extent, resolution, item)
     by_key = {raster.key: raster for raster in rasters}
     for variable in variables:
         if variable.name == "classi" and "classi_opaque" in raw:
@@ -221,13 +228,11 @@ def _unseen(variable: Variable) -> int:
 def _merge(granules: Sequence[Loaded], variables: Sequence[Variable]) -> Loaded:
     """First granule with data wins, for all variables of the pixel alike."""
     merged = Loaded()
-    reflectances = [v.name for v in variables if v.kind == "reflectance"]
     taken: Array | None = None
     for granule in granules:
-        present = [granule.pixels[name] for name in reflectances if name in granule.pixels]
-        if not present:
+        observed = _observed(granule, variables)
+        if observed is None:
             continue
-        observed = np.logical_or.reduce([pixels != -10000 for pixels in present])
         wanted = observed if taken is None else observed & ~taken
         for variable in variables:
             source = granule.pixels.get(variable.name)
@@ -241,6 +246,16 @@ def _merge(granules: Sequence[Loaded], variables: Sequence[Variable]) -> Loaded:
     return merged
 
 
+def _observed(granule: Loaded, variables: Sequence[Variable]) -> Array | None:
+    """(y, x) bool: where any reflectance has data or, in a group without any, where a mask does."""
+    present = [v for v in variables if v.name in granule.pixels]
+    telling = [v for v in present if v.kind == "reflectance"] or present
+    if not telling:
+        return None
+    seen: Array = np.logical_or.reduce([granule.pixels[v.name] != _unseen(v) for v in telling])
+    return seen
+
+
 # --- what an item says of a raster ----------------------------------------------------------------
 
 
@@ -249,10 +264,11 @@ def _raster(
 ) -> _Raster:
     about = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
     dtype = about.get("data_type") or ("uint8" if variable.kind == "encoded" else "uint16")
-    nodata = about.get("nodata")
+    stated = about.get("nodata")
+    nodata = stated
     if variable.kind == "encoded":
         nodata = variable.outside
-    elif nodata is None:
+    elif stated is None or not _holds(dtype, float(stated)):
         # DN 0 is "no data" in every Sentinel-2 product; Theia's signed numbers use -10000.
         nodata = REFLECTANCE_NODATA if dtype == "int16" else 0
     href = asset["href"] if band is None else f"vrt://{asset['href']}?bands={band}"
@@ -265,9 +281,17 @@ def _raster(
         dtype=dtype,
         nodata=float(nodata),
         kind=variable.kind,
+        literal=variable.kind == "encoded" and stated not in (None, variable.outside),
         scale=float(about.get("scale", 1.0)),
         offset=float(about.get("offset", 0.0)),
     )
+
+
+def _holds(dtype: str, value: float) -> bool:
+    """Whether a number can stand in pixels of a type: Theia's text says -10000 of unsigned ones."""
+    if np.dtype(dtype).kind == "f":
+        return True
+    return value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _projection(item: Document, asset: Document, name: str) -> Any:
@@ -301,20 +325,38 @@ def _engine(name: str) -> Engine:
 
 
 def _read(
-    load: Engine, rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent, item: Document
+    load: Engine, rasters: Sequence[_Raster], extent: Extent, resolution: int, item: Document
 ) -> dict[str, Array]:
+    exact = [raster for raster in rasters if raster.resampling(extent, resolution) is None]
+    others = [raster for raster in rasters if raster not in exact]
     try:
-        return load(rasters, geobox, extent) if rasters else {}
+        found = load(exact, extent, resolution) if exact else {}
+        if others:
+            wider = load(others, _widened(extent, MARGIN * resolution), resolution)
+            inner = slice(MARGIN, -MARGIN)
+            found |= {key: pixels[inner, inner] for key, pixels in wider.items()}
+        return found
     except (*GDAL_ERRORS, RuntimeError, AssertionError) as error:
         # Neither engine says which file it was; the header of the broken one does. odc.stac
         # asserts that a raster has a CRS, which one that was cut short may have lost.
         for raster in rasters:
             read_header(raster.href)
+        for raster in rasters:
+            read_through(raster.href)
         raise LoadError(f"cannot read the rasters of {item['id']}: {error}") from error
 
 
-def _load_odc(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
-    resolution = round(abs(geobox.resolution.x))
+def _widened(extent: Extent, metres: int) -> Extent:
+    return Extent(
+        extent.epsg,
+        extent.left - metres,
+        extent.bottom - metres,
+        extent.right + metres,
+        extent.top + metres,
+    )
+
+
+def _load_odc(rasters: Sequence[_Raster], extent: Extent, resolution: int) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for size in sorted({_read_at(raster, extent, resolution) for raster in rasters}):
         part = [raster for raster in rasters if _read_at(raster, extent, resolution) == size]
@@ -351,8 +393,9 @@ def _load_odc_at(rasters: Sequence[_Raster], resolution: int, extent: Extent) ->
     return {raster.key: dataset[raster.key].values[0] for raster in rasters}
 
 
-def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) -> dict[str, Array]:
-    resolution = round(abs(geobox.resolution.x))
+def _load_stackstac(
+    rasters: Sequence[_Raster], extent: Extent, resolution: int
+) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for raster in rasters:
         method = raster.resampling(extent, resolution)
@@ -361,6 +404,15 @@ def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) 
                 f"{raster.href} is not on the tile's lattice; stackstac would resample it in its "
                 "own way: use engine=odc-stac"
             )
+        dtype = np.dtype(raster.dtype)
+        if not footprint_extent(raster.transform, raster.shape, raster.epsg).meets(extent):
+            found[raster.key] = np.full(extent.shape(resolution), raster.nodata, dtype)
+            continue
+        if "{" in raster.href:
+            raise LoadError(
+                f"{raster.href}: stackstac cannot read archives whose name does not end in .zip; "
+                "use engine=odc-stac"
+            )
         document = {
             "id": "loading",
             "type": "Feature",
@@ -368,14 +420,12 @@ def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) 
             "properties": {"datetime": _ANY_TIME.isoformat(), "proj:epsg": raster.epsg},
             "assets": {raster.key: {"href": raster.name(method), **_asset_fields(raster)}},
         }
-        dtype = np.dtype(raster.dtype)
         stack = stackstac.stack(
             [document],
             assets=[raster.key],
             epsg=extent.epsg,
             resolution=resolution,
-            bounds=(geobox.extent.boundingbox.left, geobox.extent.boundingbox.bottom,
-                    geobox.extent.boundingbox.right, geobox.extent.boundingbox.top),
+            bounds=(extent.left, extent.bottom, extent.right, extent.top),
             dtype=dtype,
             fill_value=dtype.type(raster.nodata),
             rescale=False,
@@ -383,7 +433,7 @@ def _load_stackstac(rasters: Sequence[_Raster], geobox: GeoBox, extent: Extent) 
             snap_bounds=False,
             resampling=RESAMPLING[method or "nearest"],
             errors_as_nodata=(),
-        )  # fmt: skip
+        )
         found[raster.key] = stack.data.compute(scheduler="synchronous")[0, 0]
     return found
 

@@ -72,8 +72,20 @@ def read_header(href: str) -> Header:
                 count=raster.count,
             )
     except GDAL_ERRORS as error:
-        reason = _reason(error).removeprefix(f"'{href}' ").removeprefix(f"{href}: ")
-        raise LoadError(f"cannot read {href}: {reason}") from error
+        raise _unreadable(href, error) from error
+
+
+def read_through(href: str) -> None:
+    """Path or GDAL name of a raster -> nothing, after reading every block of it.
+
+    ``LoadError`` names the file and GDAL's reason: for finding the one of many that is broken.
+    """
+    try:
+        with rasterio.open(href) as raster:
+            for _index, window in raster.block_windows(1):
+                raster.read(window=window)
+    except GDAL_ERRORS as error:
+        raise _unreadable(href, error) from error
 
 
 def zip_member(href: str) -> tuple[str, str] | None:
@@ -228,6 +240,11 @@ def _build_overviews(path: Path, shape: tuple[int, int], average: bool) -> None:
         rasterio.open(path, "r+") as raster,
     ):
         raster.build_overviews(factors, method)
+
+
+def _unreadable(href: str, error: Exception) -> LoadError:
+    reason = _reason(error).removeprefix(f"'{href}' ").removeprefix(f"{href}: ")
+    return LoadError(f"cannot read {href}: {reason}")
 
 
 def _reason(error: BaseException) -> str:
