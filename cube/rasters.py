@@ -1,6 +1,8 @@
 """Rasters on disk: what a header says, one block of pixels to prove it, COGs and pictures."""
 
+import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +98,8 @@ def zip_member(href: str) -> tuple[str, str] | None:
     if rest.startswith("{"):  # GDAL's form for archives of other names
         archive, _, member = rest[1:].partition("}/")
         return archive, member
-    archive, _, member = rest.partition(".zip/")
-    return f"{archive}.zip", member
+    found = re.match(r"(.*?\.zip)/(.*)", rest, re.IGNORECASE)
+    return (found[1], found[2]) if found else None
 
 
 def write_cog(
@@ -145,8 +147,7 @@ def write_cog(
     except (OSError, *GDAL_ERRORS) as error:
         raise StoreError(f"cannot write {path}: {_reason(error)}") from error
     finally:
-        plain.unlink(missing_ok=True)
-        fresh.unlink(missing_ok=True)
+        _remove(plain, fresh)
 
 
 def write_picture(path: Path, pixels: Array) -> None:
@@ -161,7 +162,7 @@ def write_picture(path: Path, pixels: Array) -> None:
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        fresh.unlink(missing_ok=True)
+        _remove(fresh)
 
 
 def strips(height: int, step: int = COG_BLOCK) -> Iterator[tuple[int, int]]:
@@ -206,6 +207,13 @@ def _write_plain(
     # What GDAL writes only as it closes a file may fail for want of room without an error.
     if path.stat().st_size < height * width * np.dtype(dtype).itemsize:
         raise OSError("the disk took only a part of it")
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        # Where the folder could not be made there is nothing to remove: that is said already.
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _require_written(path: Path) -> None:
