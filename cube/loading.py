@@ -182,7 +182,8 @@ def _load_granule(
         if variable.name == "classi" and "classi_opaque" in raw:
             loaded.pixels["classi"] = _packed([raw[f"classi_{name}"] for name in CLASSI_BANDS])
         elif variable.name in raw:
-            pixels, clipped = _encoded(raw[variable.name], by_key[variable.name], variable)
+            # Taken out of what was read, so that its memory is free for the next one.
+            pixels, clipped = _encoded(raw.pop(variable.name), by_key[variable.name], variable)
             loaded.pixels[variable.name] = pixels
             loaded.clipped += clipped
     return loaded
