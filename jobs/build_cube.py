@@ -34,6 +34,9 @@ from jobs.stores import VERSION, cube_id, cube_store, generation_path, publish_c
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
+LOAD_PIXELS = 1 << 25
+"""Pixels read at once of a date with one granule: a band's shard of a whole tile at 10 m, 64 MiB."""
+
 
 class CubeParams(BaseModel):
     """What a user may ask of a cube."""
@@ -134,14 +137,14 @@ def load_date(task: DateTask) -> dict[str, Any]:
     clipped = 0
     try:
         for group, resolution in spec.groups.items():
-            variables = [v for v in spec.variables if v.group == group]
             for y0, x0, part in _regions(spec, group):
-                loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
-                clipped += loaded.clipped
-                for variable in variables:
-                    if variable.name in loaded.pixels:
-                        present.add(variable.name)
-                        staged.write(variable, y0, x0, loaded.pixels[variable.name])
+                for variables in _at_once(task, group, part):
+                    loaded = load_items(task.items, variables, part, resolution, engine=task.engine)
+                    clipped += loaded.clipped
+                    for variable in variables:
+                        if variable.name in loaded.pixels:
+                            present.add(variable.name)
+                            staged.write(variable, y0, x0, loaded.pixels.pop(variable.name))
         staged.close()
     except CubeError:
         staged.discard()
@@ -160,6 +163,21 @@ def date_key(acquisition: Acquisition, spec: Spec) -> str:
             "extent": [spec.extent.left, spec.extent.bottom, spec.extent.right, spec.extent.top],
         }
     )
+
+
+def _at_once(task: DateTask, group: str, part: Extent) -> Iterator[Sequence[Variable]]:
+    """Variables of a group, some at a time: as many as fit into the memory of a load.
+
+    Granules that are merged are loaded whole: their pixels are taken from one or the other in all
+    variables alike.
+    """
+    variables = [v for v in task.spec.variables if v.group == group]
+    height, width = part.shape(task.spec.groups[group])
+    count = max(1, LOAD_PIXELS // (height * width))
+    if len(task.items) > 1:
+        count = len(variables)
+    for first in range(0, len(variables), count):
+        yield variables[first : first + count]
 
 
 # --- the store ------------------------------------------------------------------------------------
