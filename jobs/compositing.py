@@ -1,11 +1,14 @@
 """What workers do for a synthesis: weights of a date, composites of a block, COGs of an asset."""
 
 import io
+import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -123,8 +126,10 @@ def composite_block(task: BlockTask) -> dict[str, dict[str, list[int]]]:
             path = block_path(part.folder, group, task.block)
             if not path.exists():
                 layers = _composite_layers(cube, task, part, group)
-                _save(path, lambda stream, made=layers: np.save(stream, _record(made)))  # type: ignore[misc]
-            status = _opened(path)["status"]
+                _save(path, partial(_write_layers, layers=layers))
+            status = _read_layer(path, "status")
+            if status is None:
+                raise StoreError(f"{path} holds no status; remove it and run the same again")
             counts[label][group] = np.bincount(status.ravel(), minlength=5).tolist()
     return counts
 
@@ -179,7 +184,7 @@ def file_fields(path: Path) -> dict[str, Any]:
 
 def block_path(folder: str, group: str, block: Block) -> Path:
     """Where the composite of a block waits."""
-    return Path(folder) / f"{group}-{block.key}.npy"
+    return Path(folder) / f"{group}-{block.key}.layers"
 
 
 def _composite_layers(
@@ -271,25 +276,30 @@ def _assembled(task: AssetTask, layer: str, first: int, last: int) -> Array:
         top, bottom = max(rows.start, first), min(rows.stop, last)
         if top >= bottom:
             continue
-        layers = _opened(block_path(task.folder, task.group, block))
-        if layer in (layers.dtype.names or ()):
-            part = layers[layer][top - rows.start : bottom - rows.start]
+        made = _read_layer(block_path(task.folder, task.group, block), layer)
+        if made is not None:
+            part = made[top - rows.start : bottom - rows.start]
             out[top - first : bottom - first, columns] = part
     return out
 
 
-def _record(layers: Mapping[str, Array]) -> Array:
-    """Layers of a block -> one record of them, which is read layer by layer without unpacking."""
-    kind = np.dtype([(name, layer.dtype, layer.shape) for name, layer in layers.items()])
-    record = np.empty(1, kind)
-    for name, layer in layers.items():
-        record[name] = layer
-    return record
+def _write_layers(stream: BinaryIO, layers: Mapping[str, Array]) -> None:
+    """Layers of a block one behind the other, after a line that says which they are."""
+    stream.write(json.dumps({k: [v.dtype.str, v.shape] for k, v in layers.items()}).encode())
+    stream.write(b"\n")
+    for layer in layers.values():
+        stream.write(layer.tobytes())
 
 
-def _opened(path: Path) -> Any:
-    """File of a block -> its record; pixels come from the disk as they are asked for."""
-    return np.load(path, mmap_mode="r")[0]
+def _read_layer(path: Path, name: str) -> Array | None:
+    """One layer of a block; the others stay on the disk. None where there is none of that name."""
+    with path.open("rb") as stream:
+        for key, (dtype, shape) in json.loads(stream.readline()).items():
+            size = np.dtype(dtype).itemsize * math.prod(shape)
+            if key == name:
+                return np.frombuffer(stream.read(size), dtype).reshape(shape)
+            stream.seek(size, os.SEEK_CUR)
+    return None
 
 
 def _save(path: Path, write: Callable[[Any], None]) -> None:
