@@ -1,5 +1,6 @@
 """Encoded masks in a cube -> classes on a window of any of its groups."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +65,14 @@ def read_classes(
     stack = np.stack(decoded)
     if ratio == 1:
         return stack
-    return to_20m(stack) if ratio > 1 else to_10m(stack)
+    if ratio > 1:
+        return to_20m(stack)
+    # A window that begins or ends within a coarser pixel has but a part of it.
+    top, left = (
+        rows.start - round(there[0].start / ratio),
+        columns.start - round(there[1].start / ratio),
+    )
+    return to_10m(stack)[:, top : top + shape[1], left : left + shape[2]]
 
 
 def count_contradictions(cube: Cube, entry: DateEntry, name: str, window: Window) -> int:
@@ -80,7 +88,7 @@ def _decode_date(
     if not has_mask(entry, reading.encoding):
         return np.full((rows.stop - rows.start, columns.stop - columns.start), NO_OBSERVATION, "u1")
     resolution = cube.spec.groups[group]
-    halo = int(np.ceil(reading.buffer / resolution))
+    halo = math.ceil(reading.buffer / resolution)
     wider = _widened(window, halo, cube.spec.shape(group))
     arrays = _encoded(cube, entry, reading.encoding, group, wider)
     found = decode(reading.encoding, arrays, reading.reading, **reading.options)
@@ -103,17 +111,22 @@ def _encoded(
 def _leave_out_unseen(
     cube: Cube, entry: DateEntry, name: str, group: str, window: Window, found: Classes
 ) -> None:
-    """Where the product came without its edge mask, nodata of the reflectances stands for it."""
-    needs_edge = any(companion.outside for companion in encoding(name).companions)
-    if not needs_edge or "edg" in entry.variables:
+    """Bits say nothing of where nothing was seen: without an edge mask, reflectances do."""
+    declared = encoding(name)
+    edge = any(companion.outside for companion in declared.companions)
+    if declared.kind != "bits" or (edge and "edg" in entry.variables):
         return
     bands = [
         v.name
         for v in cube.spec.variables
         if v.group == group and v.kind == "reflectance" and v.name in entry.variables
     ]
+    if not bands:
+        return
     observed = np.zeros(found.shape, bool)
     for band in bands:
+        if observed.all():
+            return
         observed |= cube.read(group, band, [entry.slot], window)[0] != REFLECTANCE_NODATA
     found[~observed] = NO_OBSERVATION
 
@@ -121,8 +134,8 @@ def _leave_out_unseen(
 def _scaled(window: Window, ratio: float) -> Window:
     rows, columns = window
     return (
-        slice(round(rows.start * ratio), round(rows.stop * ratio)),
-        slice(round(columns.start * ratio), round(columns.stop * ratio)),
+        slice(math.floor(rows.start * ratio), math.ceil(rows.stop * ratio)),
+        slice(math.floor(columns.start * ratio), math.ceil(columns.stop * ratio)),
     )
 
 
