@@ -334,26 +334,35 @@ def fields_default(job: "Job") -> str:
 
 
 def _settings_help(job: "Job") -> str:
-    """What --set takes: the fields of the job, of its methods, of its encodings."""
+    """What --set takes: the fields of the job, of its methods, of the encodings that cubes hold."""
+    fields = job.params.model_fields
     lines = ["\b", "Parameters for --set:"]
-    for name, field in job.params.model_fields.items():
-        if name not in _OWN:
-            lines.append(f"  {name}={field.get_default()!s}: {field.description}")
-    if "method" in job.params.model_fields:
+    lines += [_setting(name, field) for name, field in fields.items() if name not in _OWN]
+    if "method" in fields:
         from cube.synthesis import methods
 
         for method in methods():
-            lines += ["", "\b", f"Method {method.name} ({method.title}):"]
-            for name, field in method.params.model_fields.items():
-                lines.append(f"  {name}={field.get_default()!s}: {field.description}")
-    if "encoding" in job.params.model_fields:
+            if method.params.model_fields:
+                lines += ["", "\b", f"Method {method.name} ({method.title}):"]
+                lines += [_setting(*each) for each in method.params.model_fields.items()]
+    if "encoding" in fields:
         from cube.masks import encodings
+        from jobs.decode_masks import is_held
 
         for encoding in encodings():
-            if encoding.options:
+            if encoding.options and is_held(encoding.reads[0]):
                 lines += ["", "\b", f"Encoding {encoding.name}:"]
                 lines += [f"  {o.name}={o.default}: {o.description}" for o in encoding.options]
     return "\n".join(lines)
+
+
+def _setting(name: str, field: Any) -> str:
+    """A declared parameter with its default, unit and source."""
+    default = None if field.is_required() else field.get_default()
+    about = field.json_schema_extra or {}
+    unit = "" if about.get("unit", "1") == "1" else f", {about['unit']}"
+    source = f" ({about['source']})" if "source" in about else ""
+    return f"  {name}{'' if default is None else f'={default}'}{unit}: {field.description}{source}"
 
 
 # --- what is said ---------------------------------------------------------------------------------

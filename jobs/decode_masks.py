@@ -101,7 +101,7 @@ def mask_level(name: str) -> str:
     for level in ("l2a", "maja", "l1c"):
         if any(variable.name == wanted for variable in level_variables(level)):
             return level
-    held = [e.name for e in encodings() if _is_held(e.reads[0])]
+    held = [e.name for e in encodings() if is_held(e.reads[0])]
     raise BandError(
         f"no cube holds masks of the encoding {name!r}; decode-masks knows {' '.join(held)}"
     )
@@ -362,7 +362,8 @@ def _percent(part: int, whole: int) -> float:
     return round(100.0 * part / whole, 2) if whole else 0.0
 
 
-def _is_held(variable: str) -> bool:
+def is_held(variable: str) -> bool:
+    """Whether the cube of some level holds a variable of this name."""
     return any(
         v.name == variable for level in ("l2a", "maja", "l1c") for v in level_variables(level)
     )
