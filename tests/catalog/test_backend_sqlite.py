@@ -239,7 +239,7 @@ def queries(draw):
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(made=st.lists(items(), max_size=12), asked=st.lists(queries(), min_size=1, max_size=8))
 def test_search_is_the_filter_by_matches(tmp_path_factory, made, asked):
     documents = [make_item(f"i{number}", **values) for number, values in enumerate(made)]

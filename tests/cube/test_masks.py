@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -95,7 +95,6 @@ def test_every_pair_of_clm_and_mg2(reading):
     assert not masks.decode("clm", three, reading)[:, 100:].any()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(
     arrays("uint8", (3, 4, 5, 3), elements=st.integers(0, 255)),
     st.sampled_from(masks.READINGS),
@@ -328,7 +327,6 @@ def test_to_20m_by_case(four, expected):
     assert masks.to_20m(np.array(four, "uint8").reshape(2, 2)).tolist() == [[expected]]
 
 
-@settings(deadline=None)  # the first call compiles
 @given(arrays("uint8", (2, 4, 6), elements=st.integers(0, 6)))
 def test_there_and_back_is_the_same(drawn):
     np.testing.assert_array_equal(masks.to_20m(masks.to_10m(drawn)), drawn)

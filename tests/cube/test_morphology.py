@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -34,7 +34,6 @@ def slow_dilate(plane, metres, resolution):
     return out
 
 
-@settings(deadline=None)  # the first call compiles
 @given(
     SHAPES.flatmap(lambda shape: arrays("uint8", shape, elements=st.integers(0, 6))),
     st.sampled_from([0, 5, 10, 14, 15, 20, 28, 29, 30, 45, 50, 71, 1000]),
@@ -45,7 +44,6 @@ def test_like_brute_force(plane, metres, resolution):
     np.testing.assert_array_equal(masks.dilate(plane, metres, resolution), expected)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(arrays("uint8", (3, 5, 6), elements=st.integers(0, 6)), st.integers(0, 100))
 def test_dates_do_not_touch_each_other(stack, metres):
     whole = masks.dilate(stack, metres, 20)
@@ -53,7 +51,6 @@ def test_dates_do_not_touch_each_other(stack, metres):
         np.testing.assert_array_equal(whole[date], masks.dilate(plane, metres, 20))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(arrays("uint8", (6, 7), elements=st.integers(0, 6)), st.integers(0, 120))
 def test_what_is_not_ground_stays_and_more_metres_hide_more(plane, metres):
     grown = masks.dilate(plane, metres, 20)
@@ -100,7 +97,6 @@ def test_empty_and_very_far():
     assert (masks.dilate(plane, 1e9, 10) == 3).all()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(arrays("uint8", (5, 6), elements=st.integers(0, 6)), st.integers(0, 4))
 def test_kernels_as_python(plane, radius):
     """The compiled kernels and their source say the same."""
@@ -116,7 +112,6 @@ def test_kernels_as_python(plane, radius):
     np.testing.assert_array_equal(first, second)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(arrays("uint8", (3, 20)), arrays("uint8", (4, 256)))
 def test_bit_kernels_as_python(rasters, tables):
     tables = tables[:3] % 7, np.roll(np.arange(256, dtype="uint8"), 3)

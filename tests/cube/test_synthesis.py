@@ -3,7 +3,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -296,7 +296,6 @@ def compare(made, at, values, layers, tolerance):
     assert (made.status[at], made.clear_count[at], made.total_count[at]) == layers[2:]
 
 
-@settings(deadline=None)
 @given(cubes(), st.sampled_from([0.5, 1.0]))
 def test_wasp_equals_plain_python(data, least):
     dn, classes, weight, blue, days = data
@@ -316,7 +315,6 @@ def test_wasp_equals_plain_python(data, least):
         compare(made, at, *slow, tolerance=0 if least == 1 else 1)
 
 
-@settings(deadline=None)
 @given(cubes())
 def test_median_equals_plain_python(data):
     dn, classes, _, blue, days = data
