@@ -16,7 +16,7 @@ import odc.stac
 import pystac
 import stackstac
 
-from cube.bands import REFLECTANCE_NODATA
+from cube.assets import Document, Raster, describe_raster, pixel_size
 from cube.errors import BandError, LoadError
 from cube.gml import rasterise_clouds
 from cube.grid import Extent, footprint_extent, on_lattice
@@ -25,8 +25,7 @@ from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, read_through, zip
 from cube.variables import Variable
 
 Array = npt.NDArray[Any]
-Document = Mapping[str, Any]
-Engine = Callable[[Sequence["_Raster"], Extent, int], dict[str, Array]]
+Engine = Callable[[Sequence[Raster], Extent, int], dict[str, Array]]
 
 GML = "application/gml+xml"
 CLASSI_BANDS = ("opaque", "cirrus", "snow")
@@ -84,10 +83,10 @@ def resampling_notes(
         asset = item["assets"].get(variable.asset)
         if asset is None or asset.get("type") == GML:
             continue
-        raster = _raster(item, asset, variable, variable.name, None)
+        raster = describe_raster(item, asset, variable, variable.name, None)
         method = raster.resampling(extent, groups[variable.group])
         if method is not None and variable.kind == "reflectance":
-            source = f"EPSG:{raster.epsg} {abs(raster.transform[0]):g} m"
+            source = f"EPSG:{raster.epsg} {raster.size:g} m"
             found.setdefault((method, source), []).append(variable.name)
     return [
         f"{item['id']}: {' '.join(names)} resampled by {method} from {source}"
@@ -102,52 +101,10 @@ def coarser_than_nominal(item: Document, variables: Iterable[Variable]) -> dict[
         asset = item["assets"].get(variable.asset)
         if asset is None or variable.kind != "reflectance":
             continue
-        size = abs(_transform(item, asset)[0])
+        size = pixel_size(item, asset)
         if size > variable.resolution:
             found[variable.name] = size
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Raster:
-    """One band of one file, as both engines are told of it."""
-
-    key: str
-    href: str
-    epsg: int
-    transform: tuple[float, ...]
-    shape: tuple[int, int]
-    dtype: str
-    nodata: float
-    kind: str
-    literal: bool
-    """Whether the file's own nodata is a code of the mask, to be read as any other."""
-    scale: float
-    offset: float
-
-    def resampling(self, extent: Extent, resolution: int) -> str | None:
-        """How the raster comes to a grid; None where its pixels are the grid's."""
-        if self.epsg == extent.epsg and on_lattice(self.transform, extent, resolution):
-            return None
-        if self.kind == "encoded":
-            return "nearest"  # codes do not average
-        finer = abs(self.transform[0]) < resolution
-        return "average" if finer else "bilinear"
-
-    def name(self, method: str | None) -> str:
-        """What GDAL is to open: where pixels are mixed, the file with its nodata said.
-
-        The JP2 of ESA's products carry none, so that their 0 would be averaged as a value. Of
-        masks, a nodata of the file that is a code is taken away: an edge mask's 0 is "inside".
-        """
-        exact = method in (None, "nearest") and not self.literal
-        if exact or (self.href.startswith("http") and "?" in self.href):
-            return self.href
-        nodata = "none" if self.literal else f"{self.nodata:.17g}"
-        if self.href.startswith("vrt://"):
-            return f"{self.href}&a_nodata={nodata}"
-        place = f"/vsicurl/{self.href}" if self.href.startswith("http") else self.href
-        return f"vrt://{place}?a_nodata={nodata}"
 
 
 def _load_granule(
@@ -157,7 +114,7 @@ def _load_granule(
     resolution: int,
     load: Engine,
 ) -> Loaded:
-    rasters: list[_Raster] = []
+    rasters: list[Raster] = []
     loaded = Loaded()
     for variable in variables:
         asset = item["assets"].get(variable.asset)
@@ -169,11 +126,11 @@ def _load_granule(
             )
         elif variable.name == "classi":
             rasters += [
-                _raster(item, asset, variable, f"classi_{name}", band)
+                describe_raster(item, asset, variable, f"classi_{name}", band)
                 for band, name in enumerate(CLASSI_BANDS, 1)
             ]
         else:
-            rasters.append(_raster(item, asset, variable, variable.name, None))
+            rasters.append(describe_raster(item, asset, variable, variable.name, None))
     if not rasters and not loaded.pixels:
         return loaded
     raw = _read(load, rasters, extent, resolution, item)
@@ -201,7 +158,7 @@ def _text(href: str) -> bytes:
         raise LoadError(f"cannot read {href}: {error}") from error
 
 
-def _encoded(raw: Array, raster: _Raster, variable: Variable) -> tuple[Array, int]:
+def _encoded(raw: Array, raster: Raster, variable: Variable) -> tuple[Array, int]:
     if variable.scale is None:
         return raw.astype(variable.dtype, copy=False), 0
     out = np.empty(raw.shape, variable.dtype)
@@ -257,63 +214,6 @@ def _observed(granule: Loaded, variables: Sequence[Variable]) -> Array | None:
     return seen
 
 
-# --- what an item says of a raster ----------------------------------------------------------------
-
-
-def _raster(
-    item: Document, asset: Document, variable: Variable, key: str, band: int | None
-) -> _Raster:
-    about = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    dtype = about.get("data_type") or ("uint8" if variable.kind == "encoded" else "uint16")
-    stated = about.get("nodata")
-    nodata = stated
-    if variable.kind == "encoded":
-        nodata = variable.outside
-    elif stated is None or not _holds(dtype, float(stated)):
-        # DN 0 is "no data" in every Sentinel-2 product; Theia's signed numbers use -10000.
-        nodata = REFLECTANCE_NODATA if dtype == "int16" else 0
-    href = asset["href"] if band is None else f"vrt://{asset['href']}?bands={band}"
-    return _Raster(
-        key=key,
-        href=href,
-        epsg=_epsg(item, asset),
-        transform=_transform(item, asset),
-        shape=tuple(_projection(item, asset, "proj:shape")),
-        dtype=dtype,
-        nodata=float(nodata),
-        kind=variable.kind,
-        literal=variable.kind == "encoded" and stated not in (None, variable.outside),
-        scale=float(about.get("scale", 1.0)),
-        offset=float(about.get("offset", 0.0)),
-    )
-
-
-def _holds(dtype: str, value: float) -> bool:
-    """Whether a number can stand in pixels of a type: Theia's text says -10000 of unsigned ones."""
-    if np.dtype(dtype).kind == "f":
-        return True
-    return value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
-
-
-def _projection(item: Document, asset: Document, name: str) -> Any:
-    value = asset.get(name, item["properties"].get(name))
-    if value is None:
-        raise BandError(f"item {item['id']} does not say {name}; ingest it again")
-    return value
-
-
-def _transform(item: Document, asset: Document) -> tuple[float, ...]:
-    return tuple(float(v) for v in _projection(item, asset, "proj:transform")[:6])
-
-
-def _epsg(item: Document, asset: Document) -> int:
-    code = str(_projection(item, asset, "proj:code"))
-    try:
-        return int(code.removeprefix("EPSG:"))
-    except ValueError:
-        raise BandError(f"item {item['id']}: {code!r} is no EPSG code") from None
-
-
 # --- the engines ----------------------------------------------------------------------------------
 
 
@@ -326,7 +226,7 @@ def _engine(name: str) -> Engine:
 
 
 def _read(
-    load: Engine, rasters: Sequence[_Raster], extent: Extent, resolution: int, item: Document
+    load: Engine, rasters: Sequence[Raster], extent: Extent, resolution: int, item: Document
 ) -> dict[str, Array]:
     exact = [raster for raster in rasters if raster.resampling(extent, resolution) is None]
     others = [raster for raster in rasters if raster not in exact]
@@ -357,7 +257,7 @@ def _widened(extent: Extent, metres: int) -> Extent:
     )
 
 
-def _load_odc(rasters: Sequence[_Raster], extent: Extent, resolution: int) -> dict[str, Array]:
+def _load_odc(rasters: Sequence[Raster], extent: Extent, resolution: int) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for size in sorted({_read_at(raster, extent, resolution) for raster in rasters}):
         part = [raster for raster in rasters if _read_at(raster, extent, resolution) == size]
@@ -367,7 +267,7 @@ def _load_odc(rasters: Sequence[_Raster], extent: Extent, resolution: int) -> di
     return found
 
 
-def _read_at(raster: _Raster, extent: Extent, resolution: int) -> int:
+def _read_at(raster: Raster, extent: Extent, resolution: int) -> int:
     """Pixel size to read a raster at: its own where repeating its pixels is the nearest-neighbour."""
     size = abs(raster.transform[0])
     if raster.kind != "encoded" or raster.epsg != extent.epsg or size % resolution:
@@ -376,7 +276,7 @@ def _read_at(raster: _Raster, extent: Extent, resolution: int) -> int:
     return int(size) if whole and on_lattice(raster.transform, extent, int(size)) else resolution
 
 
-def _load_odc_at(rasters: Sequence[_Raster], resolution: int, extent: Extent) -> dict[str, Array]:
+def _load_odc_at(rasters: Sequence[Raster], resolution: int, extent: Extent) -> dict[str, Array]:
     item = pystac.Item("loading", None, None, _ANY_TIME, {"proj:code": f"EPSG:{rasters[0].epsg}"})
     item.stac_extensions = [_PROJECTION, _RASTER]
     methods = {raster.key: raster.resampling(extent, resolution) for raster in rasters}
@@ -394,9 +294,7 @@ def _load_odc_at(rasters: Sequence[_Raster], resolution: int, extent: Extent) ->
     return {raster.key: dataset[raster.key].values[0] for raster in rasters}
 
 
-def _load_stackstac(
-    rasters: Sequence[_Raster], extent: Extent, resolution: int
-) -> dict[str, Array]:
+def _load_stackstac(rasters: Sequence[Raster], extent: Extent, resolution: int) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for raster in rasters:
         method = raster.resampling(extent, resolution)
@@ -439,7 +337,7 @@ def _load_stackstac(
     return found
 
 
-def _nested(raster: _Raster, extent: Extent, resolution: int) -> bool:
+def _nested(raster: Raster, extent: Extent, resolution: int) -> bool:
     """Whether the raster's pixels are the grid's, or divide them, or are divided by them."""
     size = abs(raster.transform[0])
     aligned = Extent(extent.epsg, extent.left, extent.bottom, extent.right, extent.top)
@@ -447,7 +345,7 @@ def _nested(raster: _Raster, extent: Extent, resolution: int) -> bool:
     return bool(whole and size.is_integer() and on_lattice(raster.transform, aligned, int(size)))
 
 
-def _asset_fields(raster: _Raster) -> dict[str, Any]:
+def _asset_fields(raster: Raster) -> dict[str, Any]:
     return {
         "proj:shape": list(raster.shape),
         "proj:transform": list(raster.transform),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -255,7 +256,7 @@ def _refuse_coarse(
                 size = max(coarse.values())
                 raise RequestError(
                     f"{item['id']}: {' '.join(coarse)} have pixels of {size:g} m, coarser than the "
-                    f"bands are; give --resolution {size:g} to make a cube of that"
+                    f"bands are; give --resolution {ceil(size)} to make a cube of that"
                 )
 
 

@@ -387,6 +387,24 @@ def test_a_source_in_another_zone_is_resampled_bilinearly_and_its_mask_by_neares
     assert notes == ["zone: red resampled by bilinear from EPSG:32632 10 m"]
 
 
+def test_a_source_in_degrees_is_resampled_by_its_size_on_the_ground(tmp_path: Path) -> None:
+    (west,), (north,) = transform_points("EPSG:32631", "EPSG:4326", *[[c] for c in CORNER])
+    plane = np.full((90, 90), 3000, "uint16")
+    corner = (west - 0.002, north + 0.002)
+    wanted = variables("l2a", "red", "swir16")
+    about = asset(raster(tmp_path / "a.tif", plane, corner, 0.0001, epsg=4326))
+    coarse = asset(raster(tmp_path / "b.tif", plane, corner, 0.0003, epsg=4326))
+    document = item("x", red=about, swir16=about)
+    assert (load(document, RED)["red"] == 3000).all()
+    assert resampling_notes(document, wanted, EXTENT, {"r10m": 10, "r20m": 20}) == [
+        "x: red resampled by bilinear from EPSG:4326 11.1 m",
+        "x: swir16 resampled by average from EPSG:4326 11.1 m",
+    ]
+    # A ten-thousandth of a degree is 11 m, hardly more than 10.
+    assert coarser_than_nominal(document, variables("l2a", "swir16")) == {}
+    assert coarser_than_nominal(item("x", swir16=coarse), wanted) == {"swir16": 33.4}
+
+
 def test_stackstac_refuses_another_zone_and_another_lattice(tmp_path: Path) -> None:
     document, _exact = other_zone(tmp_path, nodata=0)
     sentence = r"red\.tif is not on the tile's lattice; .* use engine=odc-stac"
