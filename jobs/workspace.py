@@ -24,6 +24,8 @@ class Workspace:
     def __init__(self, settings: Settings, *, create: bool = True) -> None:
         self.settings = settings
         self._create = create
+        # A store that cannot be is refused here, not by the first command that writes to it.
+        self._store = settings.store_path
 
     @cached_property
     def catalog(self) -> CatalogBackend:
@@ -39,12 +41,12 @@ class Workspace:
     @cached_property
     def cubes(self) -> Path:
         """Directory of the Zarr cubes, absolute."""
-        return self._make(self.settings.store_path / "cubes")
+        return self._make(self._store / "cubes")
 
     @cached_property
     def products(self) -> Path:
         """Directory of masks and syntheses, absolute."""
-        return self._make(self.settings.store_path / "products")
+        return self._make(self._store / "products")
 
     @cached_property
     def runs(self) -> Path:
