@@ -21,6 +21,7 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "GDAL_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
     # Blocks are read once: a large cache of GDAL's only fills the worker's memory (default 5 %).
     "GDAL_CACHEMAX": "64",
     # Arrays of a block are kept for the next one: the system zeroes the pages of new memory, which
