@@ -141,16 +141,23 @@ class Cube:
         rows, columns = window
         shape = (len(slots), rows.stop - rows.start, columns.stop - columns.start)
         out = np.empty(shape, held.dtype)
-        for index, slot in enumerate(slots):
+        array = self._array(f"{group}/{variable}")
+        # Neighbouring slots at once: a request costs zarr-python as much as decoding a chunk.
+        for first, after in _runs(slots):
+            span = slice(slots[first], slots[after - 1] + 1)
             try:
-                out[index] = self._array(f"{group}/{variable}")[slot, rows, columns]
+                out[first:after] = array[span, rows, columns]
             except (OSError, RuntimeError, ValueError) as error:
                 # The codecs say in these ways that a chunk is damaged or cut short.
-                day = self.dates[slot].datetime.astype("datetime64[D]")
                 raise StoreError(
-                    f"cannot read {variable} of {day} in {self.path}/{group}: {_reason(error)}"
+                    f"cannot read {variable} of {self._days(slots[first:after])} in "
+                    f"{self.path}/{group}: {_reason(error)}"
                 ) from error
         return out
+
+    def _days(self, slots: Sequence[int]) -> str:
+        days = [str(self.dates[slot].datetime.astype("datetime64[D]")) for slot in slots]
+        return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         """Array of the state that was opened, with the shape it had then."""
@@ -162,6 +169,15 @@ class Cube:
                 raise StoreError(f"{self.path}: {name} is no array")
             self._arrays[name] = found
         return self._arrays[name]
+
+
+def _runs(slots: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Slots -> first and last + 1 of the indices of each run of slots that follow one another."""
+    first = 0
+    for index in range(1, len(slots) + 1):
+        if index == len(slots) or slots[index] != slots[index - 1] + 1:
+            yield first, index
+            first = index
 
 
 def open_store(path: Path | str) -> Cube:

@@ -1,5 +1,6 @@
 """JOB cube: the scenes of a tile, one task a date, into its Zarr time cube."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from cube.store import (
     create_cube,
     open_store,
     retire_dates,
+    staging_directory,
 )
 from cube.variables import NATIVE, Variable, group_name, level_variables
 from jobs.acquisitions import Acquisition, acquisitions, choose_level
@@ -368,6 +370,8 @@ def _withdrawn(
 def _finish(
     workspace: "Workspace", name: str, path: Path, gone: Sequence[int], compact: bool
 ) -> None:
+    with contextlib.suppress(OSError):
+        staging_directory(path, "").rmdir()  # only where nothing waits in it
     if not path.exists():
         return  # no date could be loaded
     if gone:

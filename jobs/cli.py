@@ -377,7 +377,7 @@ def _report(job: "Job", outcome: "Outcome", as_json: bool) -> None:
     for made in outcome.made:
         click.echo(made)
     if not outcome.made and not outcome.failures:
-        click.echo(f"nothing to do: {len(outcome.current)} of {job.name} are current")
+        click.echo(f"nothing to make: {len(outcome.current)} current")
 
 
 def _status(outcome: "Outcome") -> int:
@@ -411,6 +411,8 @@ def _line(item: Mapping[str, Any]) -> str:
     )
     cloud = properties.get("eo:cloud_cover")
     shown = "" if cloud is None else f"  cloud {cloud:.0f} %"
+    if properties.get("clearcube:superseded_by"):
+        shown += f"  superseded by {properties['clearcube:superseded_by']}"
     return f"{item['collection']}  {item['id']}  {when}{shown}"
 
 

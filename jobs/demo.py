@@ -21,7 +21,7 @@ from jobs.ingest import ingest
 from jobs.job import Outcome
 from jobs.report import Headline, MonthView, Report, SceneView, quicklook, write_report
 from jobs.runner.progress import Progress
-from jobs.runner.run import run
+from jobs.runner.run import Session
 from jobs.simulate.accuracy import (
     MaskAccuracy,
     ReflectanceError,
@@ -138,15 +138,12 @@ def run_demo(
     with open_workspace(workspace_path) as workspace:
         _succeeded(ingest(workspace, [str(output / "products")], progress=progress))
         period = f"{truth.months[0]}/{truth.months[-1]}"
-        request = {"tile": season.tile, "datetime": period, "method": "wasp", "mask": "scl"}
-        _succeeded(run(workspace, "synthesis", request, progress=progress))
-        request = {"tile": season.tile, "encoding": "scl"}
-        _succeeded(run(workspace, "decode-masks", request, progress=progress))
-        names = ["scl"]
-        if season.maja_dates:
-            request = {"tile": season.tile, "encoding": "clm"}
-            _succeeded(run(workspace, "decode-masks", request, progress=progress))
-            names.append("clm")
+        names = ["scl", "clm"] if season.maja_dates else ["scl"]
+        with Session(workspace, progress) as session:
+            request = {"tile": season.tile, "datetime": period, "method": "wasp", "mask": "scl"}
+            _succeeded(session.run("synthesis", request))
+            for name in names:
+                _succeeded(session.run("decode-masks", {"tile": season.tile, "encoding": name}))
         progress.say("comparing with the truth")
         found = _compare(workspace, truth, season, names)
     result = DemoResult(

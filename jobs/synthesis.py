@@ -118,7 +118,8 @@ def _months(context: SynthesisContext, notes: list[str]) -> Iterator[Month]:
         if not usable:
             notes.append(f"{period}: no scene with mask {mask.encoding} between {first} and {last}")
             continue
-        named = "-".join(filter(None, (mask.encoding, mask.name)))
+        variant = (params.mask or "").partition(":")[2]
+        named = "-".join(filter(None, (mask.encoding, variant)))
         item_id = "_".join(
             filter(None, (context.tile, period.label, params.method, named, params.name))
         )
@@ -131,7 +132,7 @@ def _months(context: SynthesisContext, notes: list[str]) -> Iterator[Month]:
 def _publish_months(context: SynthesisContext, batch: Sequence[Month]) -> None:
     publish(context.workspace, [month_item(context, month) for month in batch])
     for month in batch:
-        shutil.rmtree(month.scratch, ignore_errors=True)
+        shutil.rmtree(month.scratch.parent, ignore_errors=True)
 
 
 def _restate(workspace: "Workspace", items: Sequence[Document]) -> None:

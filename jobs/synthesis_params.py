@@ -65,11 +65,11 @@ def mask_params(workspace: "Workspace", tile: str, params: SynthesisParams) -> M
     settings = dict(params.mask_options)
     if variant and not settings:
         settings = _variant_settings(workspace, tile, encoding, variant)
+    # Settings of this request alone do not replace the mask's default items where it is named.
+    shown = variant or (params.name if settings else None)
     own = {name: settings.pop(name) for name in ("reading", "buffer") if name in settings}
     try:
-        return MaskParams(
-            tile=tile, encoding=encoding, options=settings, name=variant or None, **own
-        )
+        return MaskParams(tile=tile, encoding=encoding, options=settings, name=shown or None, **own)
     except ValidationError as error:
         raise RequestError(f"mask {text}: {fault(error)}") from None
 

@@ -26,7 +26,9 @@ def test_the_package_names_are_ours_alone(package: str) -> None:
 
 
 def test_no_module_outgrows_a_head() -> None:
-    long = {str(path): lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 600}
+    long = {
+        str(path): lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 600
+    }
     assert long == {}
 
 

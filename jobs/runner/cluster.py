@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ONE_THREAD = {
+WORKER_ENVIRONMENT = {
     # One pool only: dask fills the cores with processes, so libraries keep to one thread each.
     "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "GDAL_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
+    # A server that is busy or a line that breaks is asked again, after 1, 2 and 4 s (GDAL, /vsicurl/).
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",
     # Blocks are read once: a large cache of GDAL's only fills the worker's memory (default 5 %).
     "GDAL_CACHEMAX": "64",
     # Arrays of a block are kept for the next one: the system zeroes the pages of new memory, which
@@ -55,7 +58,7 @@ def connect(settings: Settings) -> "Iterator[Client]":
             yield client
         return
     with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}),
+        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
         LocalCluster(
             n_workers=settings.workers or os.cpu_count() or 1,
             threads_per_worker=1,

@@ -34,25 +34,28 @@ def run(
 
     ``RequestError`` where the request means nothing. Units that fail are in the outcome.
     """
-    progress = progress or Progress(quiet=True)
-    with _Session(workspace, progress) as session:
-        return session.carry_out(find_job(job), request, asked=True)
+    with Session(workspace, progress or Progress(quiet=True)) as session:
+        return session.run(job, request)
 
 
 @dataclass(slots=True)
-class _Session:
-    """One command: a client, started when the first unit is to run, and what was done so far."""
+class Session:
+    """Requests carried out one after the other by the same workers, started for the first unit."""
 
     workspace: "Workspace"
     progress: Progress
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _client: "Client | None" = None
 
-    def carry_out(self, job: Job, request: Mapping[str, Any], *, asked: bool) -> Outcome:
+    def run(self, job: str, request: Mapping[str, Any]) -> Outcome:
+        """Carry out a request, as :func:`run` does."""
+        return self._carry_out(find_job(job), request, asked=True)
+
+    def _carry_out(self, job: Job, request: Mapping[str, Any], *, asked: bool) -> Outcome:
         params = parse_request(job, request)
         outcome = Outcome()
         for name, needed in job.needs(self.workspace, params):
-            before = self.carry_out(find_job(name), needed, asked=False)
+            before = self._carry_out(find_job(name), needed, asked=False)
             outcome.failures += before.failures
             outcome.notes += before.notes
             outcome.prepared += before.prepared + before.made
@@ -97,12 +100,13 @@ class _Session:
 
     @property
     def client(self) -> "Client":
+        """Client of the workers."""
         if self._client is None:
             self._client = self._stack.enter_context(connect(self.workspace.settings))
             self.progress.say(f"dask dashboard: {self._client.dashboard_link}")
         return self._client
 
-    def __enter__(self) -> "_Session":
+    def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRIES = 2
-"""Tries after the first for what may pass: a lost worker, a network error."""
+"""Tries after the first for what may pass, such as a worker that was lost. Requests over a network
+are repeated by GDAL itself, see :mod:`jobs.runner.cluster`."""
 
 WINDOW = 4
 """Units submitted ahead per worker: enough to keep it busy, few enough to stay light."""

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.runner.cluster import ONE_THREAD
+from jobs.runner.cluster import WORKER_ENVIRONMENT
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 COARSE = ("swir16", "swir22")
@@ -106,9 +106,9 @@ def measured(
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if name == "clearcube":
         # As the workers are started.
-        environment |= ONE_THREAD
+        environment |= WORKER_ENVIRONMENT
     else:
-        environment |= {key: value for key, value in ONE_THREAD.items() if "THREADS" in key}
+        environment |= {key: value for key, value in WORKER_ENVIRONMENT.items() if "THREADS" in key}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     say(f"{name}: " + ", ".join(f"{key} {value:.1f}" for key, value in found.items()))

@@ -22,10 +22,10 @@ def cluster_address() -> Iterator[str]:
     import dask
     from distributed import LocalCluster
 
-    from jobs.runner.cluster import ONE_THREAD
+    from jobs.runner.cluster import WORKER_ENVIRONMENT
 
     config = {
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
         "logging": {"distributed.worker": "critical", "distributed.nanny": "critical"},
     }
     with (

@@ -92,7 +92,7 @@ def test_a_corrupt_scene_among_good_dates(engine, products, workspace, clearcube
         assert state_of(workspace) == before
     assert clearcube(workspace, *run).status == 0
     assert dates(workspace) == DATES
-    assert clearcube(workspace, *run).out == "nothing to do: 3 of cube are current\n"
+    assert clearcube(workspace, *run).out == "nothing to make: 3 current\n"
     assert not list((workspace / "cubes" / "31TCJ.zarr.stage").iterdir())
 
 
@@ -108,7 +108,7 @@ def test_a_synthesis_is_made_of_the_good_dates_and_again_after_repair(
     assert clearcube(workspace, *MONTH).status == 0
     again = state_of(workspace)["synthesis-wasp/31TCJ_2020-05_wasp_scl"]
     assert again["properties"]["clearcube:inputs"] != made["properties"]["clearcube:inputs"]
-    assert clearcube(workspace, *MONTH).out == "nothing to do: 1 of synthesis are current\n"
+    assert clearcube(workspace, *MONTH).out == "nothing to make: 1 current\n"
 
 
 @pytest.mark.parametrize("command", [CUBE, MASKS, MONTH], ids=lambda words: words[1])
@@ -179,7 +179,7 @@ def test_a_cube_that_cannot_be_opened(name, made, clearcube) -> None:
         assert root.read_text() == content
     finally:
         root.write_bytes(good)
-    assert clearcube(made, *CUBE).out == "nothing to do: 1 of cube are current\n"
+    assert clearcube(made, *CUBE).out == "nothing to make: 1 current\n"
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_from_products_to_a_synthesis(
         "--workspace", space, "run", "synthesis", "--tile", "31TCJ", "--datetime", "2020-05",
         "--mask", "scl", "--set", "half_window=11", "--set", "scl.buffer=40", "--name", "short",
     )  # fmt: skip
-    assert (status, out) == (0, "nothing to do: 1 of synthesis are current\n")
+    assert (status, out) == (0, "nothing to make: 1 current\n")
 
 
 @pytest.mark.cluster
@@ -194,7 +194,7 @@ def test_a_killed_run_is_taken_up_where_it_stopped(
     kept = open_store(store).valid_dates
     assert kept
     done = subprocess.run(run, env=environment, check=True, capture_output=True, text=True)
-    assert len(done.stdout.split()) == 4 - len(kept) or "nothing to do" in done.stdout
+    assert len(done.stdout.split()) == 4 - len(kept) or "nothing to make" in done.stdout
     whole = open_store(store)
     assert len(whole.valid_dates) == 4
     # What was committed before is as it was: nothing is made twice.

@@ -282,3 +282,22 @@ def test_dates_may_arrive_in_any_order(
     file = tmp_path / "products" / "synthesis-median" / "31UES_2019-05_median_scl"
     (red,) = file.rglob("*_red.tif")
     assert red.read_bytes() == Path(here.assets["red"].href).read_bytes()
+
+
+def test_settings_of_a_named_request_leave_the_default_masks_alone(workspace: Workspace) -> None:
+    before = find(workspace, "31UES_20190511T105704_scl").to_dict()
+    done = workspace.run(
+        "synthesis",
+        tile="31UES",
+        datetime="2019-05",
+        method="median",
+        mask="scl",
+        mask_options={"unclassified": "clear"},
+        name="open",
+    )
+    assert done.made == ["31UES_2019-05_median_scl_open"]
+    assert find(workspace, "31UES_20190511T105704_scl").to_dict() == before
+    mask = find(workspace, "31UES_20190511T105704_scl_open")
+    assert mask.properties["clearcube:parameters"]["unclassified"] == "clear"
+    item = find(workspace, "31UES_2019-05_median_scl_open")
+    assert "31UES_20190511T105704_scl_open" in item.properties["clearcube:inputs"]
