@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 from odc.geo.xr import xr_coords
+from zarr.storage import LocalStore, StorePath
 
 from cube.errors import StoreError
-from cube.grid import Extent
+from cube.spec import DateEntry as DateEntry
+from cube.spec import Spec as Spec
+from cube.spec import entry_from_json, spec_from_json, spec_to_json
 from cube.variables import Variable
 
 FORMAT = 1
@@ -30,12 +33,6 @@ FORMAT = 1
 
 COORDINATE_CHUNK = 4096
 """Dates in one chunk of ``time`` and ``valid``: decades of one tile in one file."""
-
-MAX_CHUNK = 256
-"""Side of a chunk in pixels of the coarsest group; 512 at 10 m. Equals a block."""
-
-SHARD_CHUNKS = 11
-"""Chunks along a side of a shard: a full tile is two by two shards."""
 
 BLOSC: dict[str, Any] = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}
 """Blosc zstd 3 with byte shuffle: the best ratio at full reading speed of those tried on int16."""
@@ -51,70 +48,6 @@ CODECS = {
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What a cube is made as: fixed for the life of a generation."""
-
-    tile: str
-    level: str
-    extent: Extent
-    groups: dict[str, int]
-    """Group name -> resolution in metres, finest first."""
-    variables: tuple[Variable, ...]
-    generation: int = 1
-    sharded: bool = True
-
-    def shape(self, group: str) -> tuple[int, int]:
-        """Rows and columns of a group."""
-        return self.extent.shape(self.groups[group])
-
-    def factor(self, group: str) -> int:
-        """How many times finer a group is than the coarsest."""
-        return max(self.groups.values()) // self.groups[group]
-
-    def chunk(self, group: str) -> int:
-        """Side of a chunk in pixels: a block, or the whole of a cube smaller than one."""
-        coarsest = max(self.groups, key=lambda name: self.groups[name])
-        side = max(self.shape(coarsest))
-        return min(MAX_CHUNK, -(-side // 16) * 16) * self.factor(group)
-
-    def shard(self, group: str) -> int:
-        """Side of a shard in pixels, a whole number of chunks."""
-        chunk = self.chunk(group)
-        if not self.sharded:
-            return chunk
-        chunks = -(-max(self.shape(group)) // chunk)
-        return min(SHARD_CHUNKS, chunks) * chunk
-
-    def variable(self, group: str, name: str) -> Variable | None:
-        """The variable of a name in a group, if there is one."""
-        return next((v for v in self.variables if v.group == group and v.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class DateEntry:
-    """One slot of the time axis: an acquisition, what it was made from and what it holds."""
-
-    time: int
-    """Milliseconds since 1970-01-01, UTC."""
-    key: str
-    """Fingerprint of the inputs and parameters of the slot."""
-    items: tuple[dict[str, Any], ...]
-    """Sources in the order of merging: id, collection, version."""
-    variables: tuple[str, ...]
-    """Variables written; others of the slot are fill values because the sources lack them."""
-    slot: int = -1
-    valid: bool = True
-    clipped: int = 0
-    """Pixels whose reflectance exceeded what int16 holds."""
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def datetime(self) -> np.datetime64:
-        """Acquisition time, UTC."""
-        return np.datetime64(self.time, "ms")
-
-
 class Cube:
     """A committed state of a store: what its root metadata said when it was opened."""
 
@@ -123,8 +56,8 @@ class Cube:
         self._root = root
         self._arrays: dict[str, zarr.Array[Any]] = {}
         about = root["attributes"]["clearcube"]
-        self.spec = _spec_from_json(about["spec"])
-        self.dates = tuple(_entry_from_json(entry) for entry in about["dates"])
+        self.spec = spec_from_json(about["spec"])
+        self.dates = tuple(entry_from_json(entry) for entry in about["dates"])
 
     @property
     def valid_dates(self) -> tuple[DateEntry, ...]:
@@ -169,15 +102,6 @@ class Cube:
                 raise StoreError(f"{self.path}: {name} is no array")
             self._arrays[name] = found
         return self._arrays[name]
-
-
-def _runs(slots: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Slots -> first and last + 1 of the indices of each run of slots that follow one another."""
-    first = 0
-    for index in range(1, len(slots) + 1):
-        if index == len(slots) or slots[index] != slots[index - 1] + 1:
-            yield first, index
-            first = index
 
 
 def open_store(path: Path | str) -> Cube:
@@ -239,7 +163,7 @@ def create_cube(path: Path | str, spec: Spec) -> Cube:
         raise StoreError(f"there is already a cube at {path}")
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
-    about = {"format": FORMAT, "commits": 0, "spec": _spec_to_json(spec), "dates": []}
+    about = {"format": FORMAT, "commits": 0, "spec": spec_to_json(spec), "dates": []}
     try:
         with _writing(path):
             fresh.parent.mkdir(parents=True, exist_ok=True)
@@ -260,7 +184,7 @@ class StagedDate:
     """Pixels of one date on their way into a cube: private to a worker until committed."""
 
     def __init__(self, path: Path | str, spec: Spec, key: str) -> None:
-        self._spec = spec
+        self._path = Path(path)
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.directory = staging_directory(path, key)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -274,12 +198,19 @@ class StagedDate:
         height, width = pixels.shape
         with _writing(target):
             if name not in self._arrays:
-                self._arrays[name] = _create_array(str(target), self._spec, variable, dates=1)
+                self._arrays[name] = self._like_committed(name, target)
             try:
                 self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
             except RuntimeError as error:
                 # The way in which the codecs pass on what the system said.
                 raise OSError(_reason(error)) from error
+
+    def _like_committed(self, name: str, target: Path) -> "zarr.Array[Any]":
+        """Array of one date, as the cube's own; its metadata stay in memory, for none reads them."""
+        document = json.loads((self._path / name / "zarr.json").read_text())
+        document["shape"][0] = 1
+        with zarr.config.set(CODECS):
+            return zarr.Array.from_dict(StorePath(LocalStore(target)), document)
 
     def close(self) -> None:
         """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
@@ -337,7 +268,7 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
     """Copy a cube's valid dates, in order of time, into a new store: the next generation."""
     source, target = Path(source), Path(target)
     cube = open_store(source)
-    spec = _spec_from_json({**_spec_to_json(cube.spec), "generation": cube.spec.generation + 1})
+    spec = spec_from_json({**spec_to_json(cube.spec), "generation": cube.spec.generation + 1})
     create_cube(target, spec)
     for entry in cube.valid_dates:
         staged = staging_directory(target, entry.key)
@@ -349,6 +280,18 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
                     shutil.copytree(pixels, staged / variable.group / variable.name / "c" / "0")
         commit_date(target, entry)
     return open_store(target)
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def _runs(slots: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Slots -> first and last + 1 of the indices of each run of slots that follow one another."""
+    first = 0
+    for index in range(1, len(slots) + 1):
+        if index == len(slots) or slots[index] != slots[index - 1] + 1:
+            yield first, index
+            first = index
 
 
 # --- the making of groups and arrays -------------------------------------------------------------
@@ -397,7 +340,7 @@ _COORDINATES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _create_array(target: str, spec: Spec, variable: Variable, dates: int = 0) -> "zarr.Array[Any]":
+def _create_array(target: str, spec: Spec, variable: Variable) -> None:
     height, width = spec.shape(variable.group)
     chunk, shard = spec.chunk(variable.group), spec.shard(variable.group)
     codec: dict[str, Any] = {
@@ -405,9 +348,9 @@ def _create_array(target: str, spec: Spec, variable: Variable, dates: int = 0) -
         "configuration": {**BLOSC, "typesize": np.dtype(variable.dtype).itemsize},
     }
     with zarr.config.set(CODECS):
-        return zarr.create_array(
+        zarr.create_array(
             target,
-            shape=(dates, height, width),
+            shape=(0, height, width),
             dtype=variable.dtype,
             chunks=(1, chunk, chunk),
             shards=(1, shard, shard) if shard > chunk else None,
@@ -581,36 +524,6 @@ def _locked(path: Path) -> Iterator[None]:
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-# --- attributes as JSON ---------------------------------------------------------------------------
-
-
-def _spec_to_json(spec: Spec) -> dict[str, Any]:
-    return asdict(spec)
-
-
-def _spec_from_json(document: Mapping[str, Any]) -> Spec:
-    return Spec(
-        tile=document["tile"],
-        level=document["level"],
-        extent=Extent(**document["extent"]),
-        groups=dict(document["groups"]),
-        variables=tuple(Variable(**variable) for variable in document["variables"]),
-        generation=document["generation"],
-        sharded=document["sharded"],
-    )
-
-
-def _entry_from_json(document: Mapping[str, Any]) -> DateEntry:
-    return DateEntry(
-        **{
-            **document,
-            "items": tuple(document["items"]),
-            "variables": tuple(document["variables"]),
-            "notes": tuple(document["notes"]),
-        }
-    )
 
 
 def _plain(value: Any) -> Any:
