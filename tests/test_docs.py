@@ -185,3 +185,11 @@ def test_functions_of_arrays_say_first_what_they_turn_into_what() -> None:
             if arrays and not re.match(r"(``)?\(|.* -> ", first):
                 silent.append(f"{module.name}: {node.name}")
     assert silent == []
+
+
+def test_the_image_keeps_libraries_to_one_thread_as_local_workers_do() -> None:
+    from jobs.runner.cluster import WORKER_ENVIRONMENT
+
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    missing = [f"{k}={v}" for k, v in WORKER_ENVIRONMENT.items() if f"{k}={v}" not in text]
+    assert missing == []
