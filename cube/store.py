@@ -6,7 +6,9 @@ only ever added; a reprocessed date takes a new slot and its old one is marked n
 """
 
 import contextlib
+import copy
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -20,7 +22,8 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 from odc.geo.xr import xr_coords
-from zarr.storage import LocalStore, StorePath
+from zarr.abc.store import Store
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from cube.errors import StoreError
 from cube.spec import DateEntry as DateEntry
@@ -184,7 +187,7 @@ class StagedDate:
     """Pixels of one date on their way into a cube: private to a worker until committed."""
 
     def __init__(self, path: Path | str, spec: Spec, key: str) -> None:
-        self._path = Path(path)
+        self._spec = spec
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.directory = staging_directory(path, key)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -198,19 +201,12 @@ class StagedDate:
         height, width = pixels.shape
         with _writing(target):
             if name not in self._arrays:
-                self._arrays[name] = self._like_committed(name, target)
+                self._arrays[name] = _staged_array(target, self._spec, variable)
             try:
                 self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
             except RuntimeError as error:
                 # The way in which the codecs pass on what the system said.
                 raise OSError(_reason(error)) from error
-
-    def _like_committed(self, name: str, target: Path) -> "zarr.Array[Any]":
-        """Array of one date, as the cube's own; its metadata stay in memory, for none reads them."""
-        document = json.loads((self._path / name / "zarr.json").read_text())
-        document["shape"][0] = 1
-        with zarr.config.set(CODECS):
-            return zarr.Array.from_dict(StorePath(LocalStore(target)), document)
 
     def close(self) -> None:
         """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
@@ -341,25 +337,44 @@ _COORDINATES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _create_array(target: str, spec: Spec, variable: Variable) -> None:
-    height, width = spec.shape(variable.group)
-    chunk, shard = spec.chunk(variable.group), spec.shard(variable.group)
+    _new_array(LocalStore(target), variable, (0, *spec.shape(variable.group)), *spec.cut(variable))
+
+
+def _staged_array(target: Path, spec: Spec, variable: Variable) -> "zarr.Array[Any]":
+    """Array of one date whose metadata stay in memory: nobody looks for them in the stage."""
+    shape = (1, *spec.shape(variable.group))
+    with zarr.config.set(CODECS):
+        metadata = _metadata(variable, shape, *spec.cut(variable))
+        return zarr.Array.from_dict(StorePath(LocalStore(target)), copy.deepcopy(metadata))
+
+
+@functools.lru_cache(maxsize=64)
+def _metadata(variable: Variable, shape: tuple[int, ...], chunk: int, shard: int) -> dict[str, Any]:
+    found: dict[str, Any] = _new_array(
+        MemoryStore(), variable, shape, chunk, shard
+    ).metadata.to_dict()
+    return found
+
+
+def _new_array(
+    store: Store, variable: Variable, shape: tuple[int, ...], chunk: int, shard: int
+) -> "zarr.Array[Any]":
     codec: dict[str, Any] = {
         "name": "blosc",
         "configuration": {**BLOSC, "typesize": np.dtype(variable.dtype).itemsize},
     }
-    with zarr.config.set(CODECS):
-        zarr.create_array(
-            target,
-            shape=(0, height, width),
-            dtype=variable.dtype,
-            chunks=(1, chunk, chunk),
-            shards=(1, shard, shard) if shard > chunk else None,
-            fill_value=variable.fill_value,
-            compressors=[codec],
-            dimension_names=("time", "y", "x"),
-            attributes=_array_attributes(variable),
-            zarr_format=3,
-        )
+    return zarr.create_array(
+        store,
+        shape=shape,
+        dtype=variable.dtype,
+        chunks=(1, chunk, chunk),
+        shards=(1, shard, shard) if shard > chunk else None,
+        fill_value=variable.fill_value,
+        compressors=[codec],
+        dimension_names=("time", "y", "x"),
+        attributes=_array_attributes(variable),
+        zarr_format=3,
+    )
 
 
 def _array_attributes(variable: Variable) -> dict[str, Any]:
