@@ -98,12 +98,10 @@ class Cube:
     def _array(self, name: str) -> "zarr.Array[Any]":
         """Array of the state that was opened, with the shape it had then."""
         if name not in self._arrays:
+            metadata = copy.deepcopy(self._root["consolidated_metadata"]["metadata"][name])
+            place = StorePath(LocalStore(self.path, read_only=True), name)
             with zarr.config.set(CODECS):
-                group = zarr.open_group(str(self.path), mode="r", use_consolidated=True)
-                found = group[name]
-            if not isinstance(found, zarr.Array):
-                raise StoreError(f"{self.path}: {name} is no array")
-            self._arrays[name] = found
+                self._arrays[name] = zarr.Array.from_dict(place, metadata)
         return self._arrays[name]
 
 
