@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.backends.base import Document
@@ -91,14 +91,22 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
     found = acquisitions(workspace, tile, level, interval)
     if not found:
         raise RequestError(f"no {level} scene of tile {tile} is catalogued in {params.datetime}")
+    every = found if interval is None else acquisitions(workspace, tile, level, None)
     name = cube_id(workspace, tile, level)
     path, spec, notes = _store(workspace, name, tile, level, params, found)
+    if cube_store(workspace, tile, level) not in (None, path):
+        # A new generation takes the place of the one in force, hence with all dates.
+        found, interval = every, None
     held = {entry.key: entry for entry in open_store(path).valid_dates} if path.exists() else {}
     wanted = {date_key(one, spec): one for one in found}
     offset = solar_offset(tile)
     missing = {key: one for key, one in wanted.items() if key not in held}
     replaced = {key: _same_day(one, held, wanted, offset) for key, one in missing.items()}
-    gone = _withdrawn(held.values(), wanted, interval, replaced)
+    # A day whose first granule lies beyond what was asked for is not withdrawn, but left as it is.
+    asked = {_solar_day(one.time, offset) for one in found}
+    beyond = {_solar_day(one.time, offset) for one in every} - asked
+    kept = [entry for entry in held.values() if _solar_day(_time(entry), offset) not in beyond]
+    gone = _withdrawn(kept, wanted, interval, replaced)
     for one in missing.values():
         notes += _notes(one, spec)
     units = [
@@ -201,7 +209,7 @@ def _store(
     snap = params.resolution or SNAP
     if spec is not None:
         _same_grid(name, spec, params.resolution)
-        snap = max(max(spec.groups.values()), SNAP)
+        snap = max(spec.groups.values())
     variables = spec.variables if spec is not None else level_variables(level, params.resolution)
     _refuse_coarse(every, variables, params.resolution or (spec and len(spec.groups) == 1))
     extent = union_extent(tile, _footprints(tile, every, variables), snap)
@@ -336,16 +344,23 @@ def _same_day(
     one: Acquisition,
     held: Mapping[str, DateEntry],
     wanted: Mapping[str, Acquisition],
-    offset: Any,
+    offset: timedelta,
 ) -> tuple[int, ...]:
     """Slots in force of the acquisition's solar day, made of other deliveries."""
-    shift = np.timedelta64(round(offset.total_seconds() * 1000), "ms")
-    day = (np.datetime64(round(one.time.timestamp() * 1000), "ms") + shift).astype("datetime64[D]")
+    day = _solar_day(one.time, offset)
     return tuple(
         entry.slot
         for key, entry in held.items()
-        if key not in wanted and (entry.datetime + shift).astype("datetime64[D]") == day
+        if key not in wanted and _solar_day(_time(entry), offset) == day
     )
+
+
+def _solar_day(time: datetime, offset: timedelta) -> date:
+    return (time + offset).date()
+
+
+def _time(entry: DateEntry) -> datetime:
+    return datetime.fromtimestamp(entry.time / 1000, UTC)
 
 
 def _withdrawn(

@@ -171,6 +171,44 @@ def test_scenes_beyond_the_extent_are_cut_until_it_is_extended(
     assert workspace.run("cube", tile="31UES").made == []
 
 
+def test_a_cube_that_grows_keeps_the_dates_that_were_not_asked_for(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.run("cube", tile="31UES")
+    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-06-06T10:56:00Z", left=LEFT + 320))
+    workspace.run("cube", tile="31UES", datetime="2019-06", extend=True)
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.assets["r10m"].href.endswith("31UES.g2.zarr")
+    assert list(item.properties["clearcube:inputs"]) == ["a", "b"]
+
+
+def test_a_day_whose_new_first_granule_was_not_asked_for_stays(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """At 4 degrees east the solar day is 16 minutes ahead: this one begins at 23:44 UTC."""
+    workspace.ingest(write_item(tmp_path, "late", 1000, when="2019-05-02T00:00:10Z"))
+    workspace.ingest(write_item(tmp_path, "other", 2000, when="2019-05-07T00:00:10Z"))
+    workspace.run("cube", tile="31UES")
+    early = write_item(
+        tmp_path, "early", 3000, when="2019-05-01T23:59:50Z", strip="DS_S20190501T235950_N"
+    )
+    workspace.ingest(early)
+    workspace.run("cube", tile="31UES", datetime="2019-05-02/2019-05-31")
+    assert blue(workspace) == [1000, 2000]
+    workspace.run("cube", tile="31UES")
+    assert blue(workspace) == [3000, 2000]
+
+
+def test_a_cube_of_one_fine_resolution_covers_its_scenes_when_it_is_run_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000, left=LEFT + 10))
+    workspace.run("cube", tile="31UES", resolution=10)
+    done = workspace.run("cube", tile="31UES")
+    assert (done.made, done.notes) == ([], [])
+
+
 def test_compaction_makes_a_generation_in_order_of_time(
     workspace: Workspace, tmp_path: Path
 ) -> None:
