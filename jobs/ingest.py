@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from catalog.backends.base import Document
 from catalog.deliveries import SUPERSEDED_BY, apply_deliveries
 from catalog.errors import CatalogError, ItemNotFoundError
@@ -33,11 +35,15 @@ NOTES = "clearcube:notes"
 """Property of an item: what was assumed, or differed between its text and its files."""
 
 SAMPLE = 1 << 16
-"""Bytes at either end of a raster whose hash stands for its content: any other encoding of the
-pixels moves the offsets that the header and the end of a file hold."""
+"""Bytes at either end of a compressed raster whose hash stands for its content: any other encoding
+of the pixels moves the offsets that the header and the end of a file hold. Files without
+compression, whose pixels may change in place, and text are hashed whole."""
 
 THREADS = 4
 """Headers opened at once: waiting for disks and servers, not computing."""
+
+GML = "application/gml+xml"
+"""Cloud polygons of ESA's products before baseline 04.00: pixels of the cube are made of them."""
 
 RASTERS = ("image/tiff", "image/jp2", "image/vrt")
 
@@ -236,20 +242,23 @@ def _compare_nodata(about: Document, header: Header) -> Iterator[str]:
 def _sign(item: Document) -> None:
     """Make the version of an item change with the content of its files and how they are read."""
     signed = {}
+    contents: dict[str, str] = {}  # several assets may be bands of one file
     for key, asset in sorted(item["assets"].items()):
-        if _is_raster(asset):
+        if _is_raster(asset) or asset.get("type") == GML:
             bands = asset.get("raster:bands", [])
+            href = str(asset.get("clearcube:file") or asset["href"])
+            if href not in contents:
+                contents[href] = _content(href, asset)
             signed[key] = [
-                _content(asset),
+                contents[href],
                 [[b.get("scale"), b.get("offset"), b.get("nodata")] for b in bands],
             ]
     version = str(item["properties"].get("clearcube:version", "")).partition("+")[0]
     item["properties"]["clearcube:version"] = f"{version}+{fingerprint(signed)[:8]}"
 
 
-def _content(asset: Mapping[str, Any]) -> str:
+def _content(href: str, asset: Mapping[str, Any]) -> str:
     """Size and a hash that changes with a file; what the source says of a remote one."""
-    href = str(asset.get("clearcube:file") or asset["href"])
     try:
         return _digest(href, asset)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
@@ -267,10 +276,21 @@ def _digest(href: str, asset: Mapping[str, Any]) -> str:
     path = Path(href)
     size = path.stat().st_size
     with path.open("rb") as stream:
-        digest = hashlib.sha256(stream.read(SAMPLE))
-        stream.seek(max(0, size - SAMPLE))
-        digest.update(stream.read(SAMPLE))
+        if size >= _plain_size(asset):
+            digest = hashlib.file_digest(stream, "sha256")
+        else:
+            digest = hashlib.sha256(stream.read(SAMPLE))
+            stream.seek(max(0, size - SAMPLE))
+            digest.update(stream.read(SAMPLE))
     return f"{size}-{digest.hexdigest()[:16]}"
+
+
+def _plain_size(asset: Mapping[str, Any]) -> int:
+    """Bytes of one band without compression; 0 for what is no raster."""
+    if not _is_raster(asset):
+        return 0
+    rows, columns = asset["proj:shape"]
+    return int(rows * columns * np.dtype(asset["raster:bands"][0]["data_type"]).itemsize)
 
 
 def _is_raster(asset: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from cube.store import open_cube, open_store
+from jobs.simulate.season import SeasonFiles
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.cluster
@@ -118,6 +119,31 @@ def test_a_rewritten_file_is_noticed_and_an_untouched_one_is_not(
     assert workspace.ingest(path).made == ["a"]
     assert len(workspace.run("cube", tile="31UES").made) == 1
     assert blue(workspace) == [1500]
+
+
+def test_pixels_changed_in_place_are_noticed(workspace: Workspace, tmp_path: Path) -> None:
+    """Without compression neither the size of a file nor its ends need to change."""
+    path = write_item(tmp_path, "a", 1000, side=512)
+    workspace.ingest(path)
+    with rasterio.open(tmp_path / "a_blue.tif", "r+") as raster:
+        pixels = raster.read(1)
+        pixels[200:300] = 2000
+        raster.write(pixels, 1)
+    assert workspace.ingest(path).made == ["a"]
+
+
+def test_changed_cloud_polygons_are_noticed(
+    workspace: Workspace, tmp_path: Path, season: SeasonFiles
+) -> None:
+    product = tmp_path / season.products[1].name
+    shutil.copytree(season.products[1], product)
+    workspace.ingest(product)
+    (before,) = workspace.search(ids=[product.stem])
+    (polygons,) = product.rglob("MSK_CLOUDS_B00.gml")
+    polygons.write_text(polygons.read_text().replace(">OPAQUE<", ">CIRRUS<"))
+    workspace.ingest(product)
+    (after,) = workspace.search(ids=[product.stem])
+    assert before.properties["clearcube:version"] != after.properties["clearcube:version"]
 
 
 def test_a_withdrawn_scene_leaves_the_cube(workspace: Workspace, tmp_path: Path) -> None:
