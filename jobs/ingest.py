@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from catalog.deliveries import SUPERSEDED_BY, apply_deliveries
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
-from catalog.search import Query, matches, parse_query, tile_of
+from catalog.search import Query, matches, parse_query, tile_of, times_of
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, GridError, LoadError
 from cube.grid import footprint_in, tile_extent
@@ -38,6 +39,9 @@ SAMPLE = 1 << 16
 """Bytes at either end of a compressed raster whose hash stands for its content: any other encoding
 of the pixels moves the offsets that the header and the end of a file hold. Files without
 compression, whose pixels may change in place, and text are hashed whole."""
+
+DAY = timedelta(days=1)
+"""Deliveries of one acquisition begin within seconds of each other; a day is safely more."""
 
 THREADS = 4
 """Headers opened at once: waiting for disks and servers, not computing."""
@@ -72,17 +76,14 @@ def ingest(
     progress = progress or Progress(quiet=True)
     query = parse_query(**conditions)
     outcome = Outcome()
-    touched: set[tuple[str, str]] = set()
     for source in sources:
         batch = _read(source, query)
         outcome.failures += batch.failures
         checked = _checked(batch, outcome, progress)
         outcome.notes += batch.notes
         _publish(workspace, checked, outcome)
-        touched |= {_place(item) for item in checked if tile_of(item)}
         if not batch.items and not batch.failures:
             outcome.failures.append(Failure(source, "nothing in it answers the search"))
-    _settle_deliveries(workspace, touched, outcome)
     for note in outcome.notes:
         progress.say(f"warning: {note}")
     return outcome
@@ -322,20 +323,52 @@ def _keep_notes(item: Document, notes: Iterable[str]) -> None:
 
 
 def _publish(workspace: "Workspace", items: list[Document], outcome: Outcome) -> None:
+    """Put what changed into the catalogue, and at once which delivery of an acquisition counts."""
     changed = []
-    for item in items:
+    for item, is_given in _settled(workspace, items):
         held = _held(workspace, item)
-        if held is not None:
-            mark = held["properties"].get(SUPERSEDED_BY)
-            if mark is not None:
-                item["properties"][SUPERSEDED_BY] = mark
         if held is None or _bare(held) != _bare(item):
             changed.append(item)
-            outcome.made.append(item["id"])
-        else:
-            outcome.current.append(item["id"])
+        if is_given:
+            is_new = held is None or _bare(held, SUPERSEDED_BY) != _bare(item, SUPERSEDED_BY)
+            (outcome.made if is_new else outcome.current).append(item["id"])
+        winner = item["properties"].get(SUPERSEDED_BY)
+        if winner is not None and (held is None or held["properties"].get(SUPERSEDED_BY) != winner):
+            outcome.notes.append(f"{item['id']}: superseded by {winner}, left out of cubes")
     if changed:
         publish(workspace, changed)
+
+
+def _settled(workspace: "Workspace", items: list[Document]) -> Iterator[tuple[Document, bool]]:
+    """Items with the mark of those that another supersedes, and whether each was given here.
+
+    The others are deliveries in the catalogue whose mark changes with what came.
+    """
+    given = {_key(item): item for item in items}
+    around: dict[tuple[str, str], Document] = {}
+    for (tile, level), days in _places(items).items():
+        query = Query(tiles=(tile,), level=level, datetime=days, limit=1000)
+        around |= {_key(item): item for item in workspace.documents(query)}
+    marked = {_key(item): item for item in apply_deliveries((around | given).values())}
+    for key, item in (given | marked).items():
+        yield item, key in given
+
+
+def _places(items: Iterable[Document]) -> dict[tuple[str, str], tuple[datetime, datetime]]:
+    """Tile and level of raw items -> the span within which their other deliveries were seen."""
+    found: dict[tuple[str, str], tuple[datetime, datetime]] = {}
+    for item in items:
+        tile, level = tile_of(item), item["properties"].get("clearcube:level")
+        if tile is None or level is None:
+            continue
+        first, last = times_of(item)
+        start, end = found.get((tile, level), (first, last))
+        found[tile, level] = min(start, first - DAY), max(end, last + DAY)
+    return found
+
+
+def _key(item: Document) -> tuple[str, str]:
+    return str(item["collection"]), str(item["id"])
 
 
 def _held(workspace: "Workspace", item: Document) -> Document | None:
@@ -345,28 +378,8 @@ def _held(workspace: "Workspace", item: Document) -> Document | None:
         return None
 
 
-def _bare(item: Document) -> Document:
-    """An item without what changes at every ingest."""
-    properties = {k: v for k, v in item["properties"].items() if k not in ("created", "updated")}
+def _bare(item: Document, *more: str) -> Document:
+    """An item without what changes at every ingest, and without further properties."""
+    left_out = ("created", "updated", *more)
+    properties = {k: v for k, v in item["properties"].items() if k not in left_out}
     return {**item, "properties": properties}
-
-
-def _place(item: Document) -> tuple[str, str]:
-    return str(tile_of(item)), str(item["properties"].get("clearcube:level"))
-
-
-def _settle_deliveries(
-    workspace: "Workspace", places: Iterable[tuple[str, str]], outcome: Outcome
-) -> None:
-    """Mark which of several deliveries of one acquisition counts, on every tile touched."""
-    for tile, level in sorted(places):
-        query = Query(tiles=(tile,), level=level, limit=1000)
-        raw = [i for i in workspace.documents(query) if "clearcube:job" not in i["properties"]]
-        changed = apply_deliveries(raw)
-        if changed:
-            publish(workspace, changed)
-        outcome.notes += [
-            f"{item['id']}: superseded by {item['properties'][SUPERSEDED_BY]}, left out of cubes"
-            for item in changed
-            if SUPERSEDED_BY in item["properties"]
-        ]

@@ -11,7 +11,9 @@ import pytest
 import rasterio
 from rasterio.transform import Affine
 
+from catalog.search import Query
 from cube.store import open_cube, open_store
+from jobs import ingest
 from jobs.simulate.season import SeasonFiles
 from jobs.workspace import Workspace, open_workspace
 
@@ -105,6 +107,24 @@ def test_a_newer_baseline_takes_the_place_of_the_older(
     ]
     (item,) = workspace.search(collections=["cubes"])
     assert list(item.properties["clearcube:inputs"]) == ["new"]
+
+
+def test_a_newer_delivery_and_the_mark_of_the_older_are_seen_at_once(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However soon after a publication the process ends, no two deliveries are in force."""
+    workspace.ingest(write_item(tmp_path, "old", 1000, baseline="02.12"))
+    publish = ingest.publish
+
+    def last_publish(*arguments: Any) -> None:
+        publish(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ingest, "publish", last_publish)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.ingest(write_item(tmp_path, "new", 2000, baseline="05.00"))
+    found = workspace.documents(Query(tiles=("31UES",), superseded=False))
+    assert [item["id"] for item in found] == ["new"]
 
 
 def test_a_rewritten_file_is_noticed_and_an_untouched_one_is_not(
