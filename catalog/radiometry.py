@@ -16,6 +16,9 @@ OFFSET_FROM = "clearcube:offset_from"
 OFFSET_BASELINE = "04.00"
 """First processing baseline whose pixels are shifted."""
 
+UNKNOWN_BASELINE = "99"
+"""Baseline 99.99 marks reprocessing outside of operations: nothing follows from it."""
+
 SHIFT = -0.1
 """The offset of shifted pixels: ADD_OFFSET -1000 over QUANTIFICATION_VALUE 10000."""
 
@@ -77,6 +80,8 @@ def _offsets(
     """Offset of each band, what it was decided from, and what is odd about it."""
     said = {key: fields["offset"] for key, fields in given.items() if "offset" in fields}
     baseline = properties.get("s2:processing_baseline")
+    if baseline is not None and str(baseline) >= UNKNOWN_BASELINE:
+        baseline = None
     shifted = baseline is not None and str(baseline) >= OFFSET_BASELINE
     if any(properties.get(flag) is True for flag in _FLAGS):
         contradicted = sorted({offset for offset in said.values() if offset != 0})

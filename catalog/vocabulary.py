@@ -108,15 +108,6 @@ _PRODUCT_TYPES = ("s2:product_type", "product:type")
 _COLLECTIONS = {"l1c": "sentinel-2-l1c", "l2a": "sentinel-2-l2a", "maja": "sentinel-2-l2a-maja"}
 _ID_LEVEL = re.compile(r"(?:^|[_-])(?:MSI)?(L1C|L2A)(?:$|[_-])", re.IGNORECASE)
 _ID_TILE = re.compile(r"_(?:MGRS-)?T?(\d{1,2}[C-X][A-Z]{2})(?:_|$)")
-_ID_RENAMED = {
-    "s2:processing_baseline": ("sentinel:processing_baseline",),
-    "s2:generation_time": ("processing:datetime",),
-    "s2:product_uri": ("sentinel:product_id",),
-    "s2:datatake_id": ("eopf:datatake_id",),
-    "s2:datastrip_id": ("eopf:datastrip_id",),
-}
-_ID_BASELINE = re.compile(r"_N(\d\d)(\d\d)_")
-_BASELINE = re.compile(r"_N(\d\d)(\d\d)_")
 _RENAMED = {
     "s2:processing_baseline": ("sentinel:processing_baseline",),
     "s2:generation_time": ("processing:datetime",),

@@ -312,6 +312,7 @@ def _item(
             "clearcube:classes": percent,
             "clearcube:contradictory_pixels": result["contradictions"],
             "clearcube:variant": params.name or "",
+            "processing:level": "L1C" if cube.spec.level == "l1c" else "L2A",
             "proj:code": f"EPSG:{extent.epsg}",
             "gsd": resolution,
         },

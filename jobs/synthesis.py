@@ -182,7 +182,10 @@ def _batch(context: SynthesisContext, batch: Sequence[Month]) -> Plan:
 def _weight_files(context: SynthesisContext, batch: Sequence[Month]) -> dict[int, Path]:
     if not context.method.weights_cloud:
         return {}
-    shared = context.method_params.model_dump(mode="json")
+    shared = {
+        "version": f"{VERSION}.{context.method.version}",
+        **context.method_params.model_dump(mode="json"),
+    }
     entries = {entry.slot: entry for month in batch for entry in month.entries}
     folder = _scratch(context.workspace) / "weights" / context.tile
     return {

@@ -175,6 +175,7 @@ def item_with(baseline=None, said=None, flag=None, **changes):
         ({"baseline": "05.10", "flag": True, "said": -0.1}, 0, "boa_offset_applied", "0 is used"),
         ({"baseline": "05.10", "flag": False}, -0.1, "baseline 05.10", ""),
         ({}, 0, "assumed", "neither offset nor processing baseline is known"),
+        ({"baseline": "99.99"}, 0, "assumed", "neither offset nor processing baseline is known"),
         ({"flag": False}, 0, "assumed", "neither offset nor processing baseline is known"),
         # A reprocessed old date, and a new one without shift: the date says nothing.
         ({"baseline": "05.00", "datetime": "2016-01-01T00:00:00Z"}, -0.1, "baseline 05.00", ""),

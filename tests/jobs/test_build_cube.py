@@ -13,8 +13,9 @@ from rasterio.transform import Affine
 
 from catalog.search import Query
 from cube.store import open_cube, open_store
-from jobs import ingest
+from jobs import ingest, synthesis, synthesis_item
 from jobs.simulate.season import SeasonFiles
+from jobs.synthesis_params import SynthesisParams
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.cluster
@@ -319,3 +320,26 @@ def test_one_resolution_makes_one_group_for_all_jobs(workspace: Workspace, tmp_p
     with rasterio.open(item.assets["blue"].href) as raster:
         assert raster.read(1).tolist() == np.full((32, 32), 1000).tolist()
     shutil.rmtree(tmp_path / "w")
+
+
+def test_what_is_made_of_a_cube_says_its_level_and_waits_for_one_version_only(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.ingest(write_item(tmp_path, "a", 1000))
+    request = {"tile": "31UES", "datetime": "2019-05", "method": "wasp", "mask": "scl"}
+    assert workspace.run("synthesis", **request).failures == []
+    levels = {
+        item["collection"]: item["properties"]["processing:level"]
+        for item in workspace.documents(Query(tiles=("31UES",)))
+    }
+    assert levels == {
+        "sentinel-2-l2a": "L2A",
+        "cubes": "L2A",
+        "cloud-mask-scl": "L2A",
+        "synthesis-wasp": "L3A",
+    }
+    # Weights that another version left behind are not taken for its own.
+    for module in (synthesis, synthesis_item):
+        monkeypatch.setattr(module, "VERSION", "another")
+    _, batch = synthesis.plan(workspace, SynthesisParams(**request))
+    assert [len(stage.units) for stage in batch.stages[:2]] == [1, 1]
