@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cube.bands import REFLECTANCE_NODATA
 from cube.composite import EPOCH
 from cube.decoding import MaskReading, mask_group, read_classes
-from cube.errors import StoreError
+from cube.errors import CubeError, StoreError
 from cube.grid import Block, Extent
 from cube.periods import Period
 from cube.rasters import strips, write_cog, write_picture
@@ -111,26 +111,34 @@ def make_weights(task: WeightTask) -> None:
     _save(path, lambda stream: np.save(stream, coarse))
 
 
-def composite_block(task: BlockTask) -> dict[str, dict[str, list[int]]]:
+def composite_block(task: BlockTask) -> dict[str, dict[str, list[int]] | str]:
     """All dates of a block -> one file a period and group; returns pixels by status.
 
-    Periods are done one after the other, so that memory holds the dates of one window only.
-    Whatever was finished before an interruption is not made again.
+    Periods are done one after the other, so that memory holds the dates of one window only, and
+    one that fails (then its cause is returned) leaves the others be. Whatever was finished before
+    an interruption is not made again.
     """
     cube = open_store(task.store)
-    counts: dict[str, dict[str, list[int]]] = {}
+    found: dict[str, dict[str, list[int]] | str] = {}
     for part in task.periods:
-        label = part.period.label
-        counts[label] = {}
-        for group in cube.spec.groups:
-            path = block_path(part.folder, group, task.block)
-            if not path.exists():
-                layers = _composite_layers(cube, task, part, group)
-                _save(path, partial(_write_layers, layers=layers))
-            status = _read_layer(path, "status")
-            if status is None:
-                raise StoreError(f"{path} holds no status; remove it and run the same again")
-            counts[label][group] = np.bincount(status.ravel(), minlength=5).tolist()
+        try:
+            found[part.period.label] = _composite_period(cube, task, part)
+        except CubeError as error:
+            found[part.period.label] = str(error)
+    return found
+
+
+def _composite_period(cube: Cube, task: BlockTask, part: PeriodTask) -> dict[str, list[int]]:
+    counts = {}
+    for group in cube.spec.groups:
+        path = block_path(part.folder, group, task.block)
+        if not path.exists():
+            layers = _composite_layers(cube, task, part, group)
+            _save(path, partial(_write_layers, layers=layers))
+        status = _read_layer(path, "status")
+        if status is None:
+            raise StoreError(f"{path} holds no status; remove it and run the same again")
+        counts[group] = np.bincount(status.ravel(), minlength=5).tolist()
     return counts
 
 
@@ -238,11 +246,19 @@ def _weights(
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     out = np.empty((len(part.slots), *shape), np.float32)
     for index, slot in enumerate(part.slots):
-        coarse = np.load(task.weights[slot])
+        coarse = _load_weights(task.weights[slot])
         out[index] = cloud_weight(
             coarse, rows.start, columns.start, shape, cube.spec.groups[group], params
         )
     return out
+
+
+def _load_weights(path: str) -> Array:
+    try:
+        weights: Array = np.load(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read the weights of a date, {path}: {error}") from error
+    return weights
 
 
 def _blue(

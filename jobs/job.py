@@ -30,7 +30,8 @@ class Stage:
     """A map over units; the next stage begins when all are done."""
 
     name: str
-    units: Sequence[Unit]
+    units: Sequence[Unit] | Callable[[], Sequence[Unit]]
+    """Units, or what gives them once the stages before are done."""
     run: Callable[[Any], Any]
     """Module-level function of a payload, called on a worker; returns something small."""
     done: Callable[[Unit, Any], None]
@@ -48,8 +49,9 @@ class Plan:
     current: Sequence[str] = ()
     notes: Sequence[str] = ()
     """Sentences for the user: what was left out, resampled or merged, and why."""
-    finish: Callable[[], None] = lambda: None
-    """Called in the driver after the last stage, unless an essential unit failed."""
+    finish: Callable[[], "Sequence[Failure] | None"] = lambda: None
+    """Called in the driver after the last stage, unless an essential unit failed; gives what could
+    not be made of ``makes``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """JOB synthesis: the cube of a tile and its masks, block by block, into monthly syntheses."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -27,7 +28,7 @@ from jobs.compositing import (
 )
 from jobs.decode_masks import mask_level, mask_recipe
 from jobs.errors import RequestError
-from jobs.job import Job, Plan, Stage, Unit
+from jobs.job import Failure, Job, Plan, Stage, Unit
 from jobs.runner.publish import is_current, publish, published
 from jobs.stores import cube_store
 from jobs.synthesis_item import (
@@ -129,10 +130,26 @@ def _months(context: SynthesisContext, notes: list[str]) -> Iterator[Month]:
         yield Month(item_id, period, usable, recipe, folder, scratch)
 
 
-def _publish_months(context: SynthesisContext, batch: Sequence[Month]) -> None:
-    publish(context.workspace, [month_item(context, month) for month in batch])
-    for month in batch:
-        shutil.rmtree(month.scratch.parent, ignore_errors=True)
+def _publish_months(
+    context: SynthesisContext, batch: Sequence[Month], blocks: int
+) -> list[Failure]:
+    """Publish the months that are whole; why the others are not."""
+    whole = [
+        month
+        for month in batch
+        if month.blocks == blocks and month.wanted and set(month.wanted) == set(month.files)
+    ]
+    if whole:
+        publish(context.workspace, [month_item(context, month) for month in whole])
+    for month in whole:
+        shutil.rmtree(month.scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            month.scratch.parent.rmdir()  # only where nothing else waits in it
+    return [
+        Failure(month.item_id, month.failure or "a block or file of it failed")
+        for month in batch
+        if month not in whole
+    ]
 
 
 def _restate(workspace: "Workspace", items: Sequence[Document]) -> None:
@@ -156,26 +173,24 @@ def _batch(context: SynthesisContext, batch: Sequence[Month]) -> Plan:
     grid = tuple(blocks(cube.spec.shape(coarsest)))
     weights = _weight_files(context, batch)
     stages = [
-        Stage(f"weights {tile}", _weight_units(context, weights), make_weights, _nothing, True),
+        Stage(f"weights {tile}", _weight_units(context, weights), make_weights, _nothing),
         Stage(
             f"{context.params.method} {tile}",
             _block_units(context, batch, grid, weights),
             composite_block,
             partial(_count, {month.period.label: month for month in batch}),
-            True,
         ),
         Stage(
             f"files {tile}",
-            list(_asset_units(context, batch, grid)),
+            partial(_asset_units, context, batch, grid),
             _write,
             partial(_keep, {month.item_id: month for month in batch}),
-            True,
         ),
     ]
     return Plan(
         stages=stages,
         makes=[month.item_id for month in batch],
-        finish=partial(_publish_months, context, batch),
+        finish=partial(_publish_months, context, batch, len(grid)),
     )
 
 
@@ -239,38 +254,50 @@ def _block_units(
 
 def _asset_units(
     context: SynthesisContext, batch: Sequence[Month], grid: tuple[Block, ...]
+) -> list[Unit]:
+    """Files of the months whose blocks are all there."""
+    return [
+        unit
+        for month in batch
+        if month.blocks == len(grid)
+        for unit in _month_units(context, month, grid)
+    ]
+
+
+def _month_units(
+    context: SynthesisContext, month: Month, grid: tuple[Block, ...]
 ) -> Iterator[Unit]:
     spec = context.cube.spec
     finest = next(iter(spec.groups))
-    for month in batch:
-        for group, resolution in spec.groups.items():
-            names = band_names(context.cube, month.entries, group)
-            suffix = "" if group == finest else f"_{resolution}m"
-            layers = [(name, name, BAND) for name in names]
-            layers += [(layer, f"{layer}{suffix}", kind) for layer, kind in LAYERS.items()]
-            if group == finest and {"red", "green", "blue"} <= set(names):
-                layers.append(("thumbnail", "thumbnail", BAND))
-            for layer, key, (dtype, nodata, scale, average) in layers:
-                extension = "png" if layer == "thumbnail" else "tif"
-                path = month.folder / f"{month.item_id}_{key}.{extension}"
-                yield Unit(
-                    f"{month.item_id}-{key}",
-                    AssetTask(
-                        folder=str(month.scratch),
-                        layer=layer,
-                        group=group,
-                        extent=spec.extent,
-                        resolution=resolution,
-                        factor=spec.factor(group),
-                        blocks=grid,
-                        path=str(path),
-                        dtype=dtype,
-                        nodata=nodata,
-                        scale=scale,
-                        average=average,
-                        title=key,
-                    ),
-                )
+    for group, resolution in spec.groups.items():
+        names = band_names(context.cube, month.entries, group)
+        suffix = "" if group == finest else f"_{resolution}m"
+        layers = [(name, name, BAND) for name in names]
+        layers += [(layer, f"{layer}{suffix}", kind) for layer, kind in LAYERS.items()]
+        if group == finest and {"red", "green", "blue"} <= set(names):
+            layers.append(("thumbnail", "thumbnail", BAND))
+        for layer, key, (dtype, nodata, scale, average) in layers:
+            extension = "png" if layer == "thumbnail" else "tif"
+            path = month.folder / f"{month.item_id}_{key}.{extension}"
+            month.wanted.append(key)
+            yield Unit(
+                f"{month.item_id}-{key}",
+                AssetTask(
+                    folder=str(month.scratch),
+                    layer=layer,
+                    group=group,
+                    extent=spec.extent,
+                    resolution=resolution,
+                    factor=spec.factor(group),
+                    blocks=grid,
+                    path=str(path),
+                    dtype=dtype,
+                    nodata=nodata,
+                    scale=scale,
+                    average=average,
+                    title=key,
+                ),
+            )
 
 
 def _write(task: AssetTask) -> dict[str, Any]:
@@ -284,6 +311,10 @@ def _nothing(_unit: Unit, _result: Any) -> None:
 
 def _count(by_label: Mapping[str, Month], _unit: Unit, result: Mapping[str, Any]) -> None:
     for label, groups in result.items():
+        if isinstance(groups, str):
+            by_label[label].failure = by_label[label].failure or groups
+            continue
+        by_label[label].blocks += 1
         for group, counts in groups.items():
             held = by_label[label].counts.setdefault(group, [0] * len(counts))
             by_label[label].counts[group] = [a + b for a, b in zip(held, counts, strict=True)]

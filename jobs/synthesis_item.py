@@ -54,6 +54,12 @@ class Month:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, list[int]] = field(default_factory=dict)
     """Group -> pixels by status."""
+    blocks: int = 0
+    """Blocks that are done."""
+    wanted: list[str] = field(default_factory=list)
+    """Keys of the files that make it whole."""
+    failure: str | None = None
+    """Why it cannot be made, once that is known."""
 
 
 @dataclass(slots=True)

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -59,18 +61,34 @@ def connect(settings: Settings) -> "Iterator[Client]":
         return
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
-        LocalCluster(
-            n_workers=settings.workers or os.cpu_count() or 1,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=settings.memory,
-            dashboard_address="127.0.0.1:0",
-            # Failures come back to the driver, which says them once and in one line.
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
+        contextlib.ExitStack() as stack,
     ):
-        yield client
+        with _deaf_to_interrupts():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=settings.workers or os.cpu_count() or 1,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=settings.memory,
+                    dashboard_address="127.0.0.1:0",
+                    # Failures come back to the driver, which says them once and in one line.
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started meanwhile do not hear Ctrl-C: the driver does, and ends them in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _check_versions(client: "Client", address: str) -> None:

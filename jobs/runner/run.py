@@ -1,7 +1,8 @@
 """A request -> what it needs, its plan, its stages, its end."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from catalog.errors import CatalogError
 from cube.errors import CubeError
-from jobs.errors import JobError, RequestError, fault
+from jobs.errors import JobError, RequestError, WorkspaceError, fault
 from jobs.job import Job, Outcome, Plan
 from jobs.registry import find_job
 from jobs.runner.cluster import connect
@@ -59,16 +60,33 @@ class Session:
             outcome.failures += before.failures
             outcome.notes += before.notes
             outcome.prepared += before.prepared + before.made
-        try:
-            planned = job.plan(self.workspace, params)
-        except (CubeError, CatalogError, JobError):
-            if outcome.failures:
-                return outcome  # nothing to work on because of these: they are the cause
-            raise
-        plans = [planned] if isinstance(planned, Plan) else planned
-        for plan in plans:
-            self._work(job, params, plan, outcome, asked)
+        with self._alone(job, params):
+            try:
+                planned = job.plan(self.workspace, params)
+            except (CubeError, CatalogError, JobError):
+                if outcome.failures:
+                    return outcome  # nothing to work on because of these: they are the cause
+                raise
+            plans = [planned] if isinstance(planned, Plan) else planned
+            for plan in plans:
+                self._work(job, params, plan, outcome, asked)
         return outcome
+
+    @contextlib.contextmanager
+    def _alone(self, job: Job, params: BaseModel) -> Iterator[None]:
+        """One run of a job on a tile at a time: the next one waits, and finds it current."""
+        lock = self.workspace.runs / f"{job.name}-{getattr(params, 'tile', 'all')}.lock"
+        try:
+            stream = lock.open("w")
+        except OSError as error:
+            raise WorkspaceError(f"cannot write {lock}: {error.strerror or error}") from error
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.progress.say(f"waiting for another run of {lock.stem}")
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
 
     def _work(self, job: Job, params: BaseModel, plan: Plan, outcome: Outcome, asked: bool) -> None:
         for note in plan.notes:
@@ -83,14 +101,14 @@ class Session:
             ledger.plan(list(plan.makes), list(plan.current))
             failed = self._stages(job, plan.stages, ledger, outcome)
             if not failed:
-                plan.finish()
+                outcome.failures += plan.finish() or []
                 lost = {failure.key for failure in outcome.failures}
                 outcome.made += [made for made in plan.makes if made not in lost]
             ledger.end(outcome.made, outcome.failures)
 
     def _stages(self, job: Job, stages: Sequence[Any], ledger: Ledger, outcome: Outcome) -> bool:
         for stage in stages:
-            if not stage.units:
+            if not callable(stage.units) and not stage.units:
                 continue
             failures = run_stage(self.client, stage, job.name, ledger, self.progress)
             outcome.failures += failures

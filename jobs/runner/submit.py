@@ -45,7 +45,8 @@ def run_stage(
     from distributed import as_completed
 
     failures: list[Failure] = []
-    waiting = list(reversed(stage.units))
+    planned = stage.units() if callable(stage.units) else stage.units
+    waiting = list(reversed(planned))
     ahead = WINDOW * max(1, len(client.scheduler_info()["workers"]))
     pool = as_completed([], loop=client.loop, with_results=True, raise_errors=False)
     units: dict[str, Unit] = {}
@@ -58,7 +59,7 @@ def run_stage(
         units[future.key] = unit
         pool.add(future)
 
-    with progress.stage(stage.name, len(stage.units)) as advance:
+    with progress.stage(stage.name, len(planned)) as advance:
         while waiting and len(units) < ahead:
             submit()
         for future, result in pool:

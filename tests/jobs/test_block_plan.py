@@ -60,7 +60,9 @@ def stages(workspace: Workspace, **request: str) -> dict[Any, list[Any]]:
     found: dict[Any, list[Any]] = {}
     for plan in planned if isinstance(planned, list) else [planned]:
         for stage in plan.stages:
-            found.setdefault(stage.run, []).extend(stage.units)
+            # Files are planned once the blocks of a month are all there.
+            units = [] if callable(stage.units) else stage.units
+            found.setdefault(stage.run, []).extend(units)
     return found
 
 

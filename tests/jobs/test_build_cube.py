@@ -343,3 +343,54 @@ def test_what_is_made_of_a_cube_says_its_level_and_waits_for_one_version_only(
         monkeypatch.setattr(module, "VERSION", "another")
     _, batch = synthesis.plan(workspace, SynthesisParams(**request))
     assert [len(stage.units) for stage in batch.stages[:2]] == [1, 1]
+
+
+@pytest.mark.parametrize("method", ["median", "wasp"])
+def test_a_month_that_cannot_be_read_leaves_the_others_be(
+    workspace: Workspace, tmp_path: Path, method: str
+) -> None:
+    for item_id, when, value in (("a", "2019-05-10", 1000), ("b", "2019-08-10", 2000)):
+        workspace.ingest(write_item(tmp_path, item_id, value, when=f"{when}T10:56:00Z"))
+    workspace.run("cube", tile="31UES")
+    (slot,) = (
+        d.slot for d in open_store(workspace.cubes / "31UES.zarr").dates if d.items[0]["id"] == "b"
+    )
+    chunk = workspace.cubes / "31UES.zarr" / "r10m" / "blue" / "c" / str(slot) / "0" / "0"
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[: len(whole) // 2])
+    request = {"tile": "31UES", "datetime": "2019-05/2019-08", "method": method, "mask": "scl"}
+    done = workspace.run("synthesis", **request)
+    assert done.made == [f"31UES_2019-05_{method}_scl"]
+    assert done.status == 1
+    (failure,) = done.failures
+    assert failure.key == f"31UES_2019-08_{method}_scl"
+    assert "blue of 2019-08-10" in failure.cause
+    chunk.write_bytes(whole)
+    again = workspace.run("synthesis", **request)
+    assert (again.made, again.failures) == ([f"31UES_2019-08_{method}_scl"], [])
+    assert again.current == [f"31UES_2019-05_{method}_scl"]
+    assert list((workspace.products.parent / "scratch").glob("31UES_*")) == []
+
+
+def test_two_runs_of_one_request_at_once_make_everything_once(
+    tmp_path: Path, cluster_address: str
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    for item_id, day, value in (("a", "10", 1000), ("b", "20", 2000)):
+        path = write_item(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z")
+        with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
+            workspace.ingest(path)
+
+    def synthesis(_number: int) -> list[str]:
+        with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
+            done = workspace.run(
+                "synthesis", tile="31UES", datetime="2019-05", method="median", mask="scl"
+            )
+            assert done.failures == []
+            return done.made
+
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(synthesis, range(2)))
+    assert sorted(made) == [[], ["31UES_2019-05_median_scl"]]
+    assert len(open_store(tmp_path / "w" / "cubes" / "31UES.zarr").dates) == 2
