@@ -119,6 +119,8 @@ def _months(context: SynthesisContext, notes: list[str]) -> Iterator[Month]:
         if not usable:
             notes.append(f"{period}: no scene with mask {mask.encoding} between {first} and {last}")
             continue
+        if not any(period.start <= _date(entry) < period.end for entry in usable):
+            notes.append(f"{period}: no scene within the month itself, only around it")
         variant = (params.mask or "").partition(":")[2]
         named = "-".join(filter(None, (mask.encoding, variant)))
         item_id = "_".join(
