@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from catalog.errors import CatalogError
+from catalog.search import normalise_tile
 from cube.errors import CubeError
 from jobs.errors import JobError, RequestError, WorkspaceError, fault
 from jobs.job import Job, Outcome, Plan
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from jobs.workspace import Workspace
+
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -75,7 +80,11 @@ class Session:
     @contextlib.contextmanager
     def _alone(self, job: Job, params: BaseModel) -> Iterator[None]:
         """One run of a job on a tile at a time: the next one waits, and finds it current."""
-        lock = self.workspace.runs / f"{job.name}-{getattr(params, 'tile', 'all')}.lock"
+        tile = normalise_tile(params.tile) if hasattr(params, "tile") else "all"
+        # Opened first: where there is no workspace, none is made for the sake of a lock.
+        catalog = self.workspace.catalog
+        lock = self.workspace.runs / f"{job.name}-{tile}.lock"
+        logger.debug("%s is kept in %s", lock.stem, catalog.url)
         try:
             stream = lock.open("w")
         except OSError as error:
