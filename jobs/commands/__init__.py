@@ -1,0 +1,1 @@
+"""The commands of ``clearcube``: one file each, imported when it is called."""
