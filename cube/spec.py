@@ -77,6 +77,8 @@ class DateEntry:
     clipped: int = 0
     """Pixels whose reflectance exceeded what int16 holds."""
     notes: tuple[str, ...] = field(default=())
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Variable -> checksum of its pixels; filled in by the commit."""
 
     @property
     def datetime(self) -> np.datetime64:

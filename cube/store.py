@@ -8,11 +8,10 @@ only ever added; a reprocessed date takes a new slot and its old one is marked n
 import contextlib
 import copy
 import fcntl
-import functools
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
-from odc.geo.xr import xr_coords
-from zarr.abc.store import Store
-from zarr.storage import LocalStore, MemoryStore, StorePath
+from zarr.storage import LocalStore, StorePath
 
+from cube.arrays import (
+    CODECS,
+    COORDINATE_CHUNK,
+    consolidate,
+    spatial_attributes,
+    staged_array,
+    write_group,
+)
+from cube.checksums import Checksums, chunk_checksums, combined
 from cube.errors import StoreError
+from cube.files import sync_directory, sync_file, write_bytes, write_json
 from cube.spec import DateEntry as DateEntry
 from cube.spec import Spec as Spec
 from cube.spec import entry_from_json, spec_from_json, spec_to_json
@@ -34,19 +41,8 @@ from cube.variables import Variable
 FORMAT = 1
 """Version of the layout of our attributes; a store of a newer one is refused."""
 
-COORDINATE_CHUNK = 4096
-"""Dates in one chunk of ``time`` and ``valid``: decades of one tile in one file."""
-
-BLOSC: dict[str, Any] = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}
-"""Blosc zstd 3 with byte shuffle: the best ratio at full reading speed of those tried on int16."""
-
-CODECS = {
-    "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
-    # One pool only: dask fills the cores with processes.
-    "threading.max_workers": 1,
-    "async.concurrency": 4,
-}
-"""zarr-python's pipeline takes twice the processor time of zarrs for sharded arrays."""
+CHECKSUMS = "checksums.npy"
+"""File of a staged date with the checksums of its chunks."""
 
 Array = npt.NDArray[Any]
 
@@ -90,6 +86,17 @@ class Cube:
                     f"{self.path}/{group}: {_reason(error)}"
                 ) from error
         return out
+
+    def checksums(self, slot: int) -> Checksums | None:
+        """Slot -> (variable, row, column) uint64 checksums of its chunks, variables as in the spec.
+
+        None where the store has none of that slot, as when it was copied without them.
+        """
+        try:
+            found: Checksums = np.load(_checksums_file(self.path, slot))
+        except (OSError, ValueError):
+            return None
+        return found
 
     def _days(self, slots: Sequence[int]) -> str:
         days = [str(self.dates[slot].datetime.astype("datetime64[D]")) for slot in slots]
@@ -169,13 +176,15 @@ def create_cube(path: Path | str, spec: Spec) -> Cube:
         with _writing(path):
             fresh.parent.mkdir(parents=True, exist_ok=True)
             root = zarr.create_group(
-                str(fresh), zarr_format=3, attributes={"clearcube": about, **_spatial(spec)}
+                str(fresh),
+                zarr_format=3,
+                attributes={"clearcube": about, **spatial_attributes(spec)},
             )
             for group in spec.groups:
-                _create_group(fresh, root, spec, group)
-            _consolidate(fresh)
+                write_group(fresh, root, spec, group)
+            consolidate(fresh)
             fresh.rename(path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return open_store(path)
@@ -187,6 +196,7 @@ class StagedDate:
     def __init__(self, path: Path | str, spec: Spec, key: str) -> None:
         self._spec = spec
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._checksums = _no_checksums(spec)
         self.directory = staging_directory(path, key)
         shutil.rmtree(self.directory, ignore_errors=True)
         with _writing(self.directory):
@@ -199,18 +209,24 @@ class StagedDate:
         height, width = pixels.shape
         with _writing(target):
             if name not in self._arrays:
-                self._arrays[name] = _staged_array(target, self._spec, variable)
+                self._arrays[name] = staged_array(target, self._spec, variable)
             try:
                 self._arrays[name][0, y0 : y0 + height, x0 : x0 + width] = pixels
             except RuntimeError as error:
                 # The way in which the codecs pass on what the system said.
                 raise OSError(_reason(error)) from error
+        chunk = self._spec.chunk(variable.group)
+        found = chunk_checksums(pixels, chunk, variable.fill_value)
+        row, column = y0 // chunk, x0 // chunk
+        of_variable = self._checksums[self._spec.variables.index(variable)]
+        of_variable[row : row + found.shape[0], column : column + found.shape[1]] = found
 
     def close(self) -> None:
         """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
         with _writing(self.directory):
+            np.save(self.directory / CHECKSUMS, self._checksums)
             for file in self.directory.rglob("*"):
-                _sync(file)
+                sync_file(file)
 
     def discard(self) -> None:
         """Give the room back: what was staged is not going to be committed."""
@@ -237,7 +253,8 @@ def commit_date(path: Path | str, entry: DateEntry, replaces: Collection[int] = 
                 shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
                 return known
         slot = len(cube.dates)
-        new = replace(entry, slot=slot, valid=True)
+        checksums = _variable_checksums(path, cube.spec, entry)
+        new = replace(entry, slot=slot, valid=True, checksums=checksums)
         dates = [replace(d, valid=d.valid and d.slot not in replaces) for d in cube.dates]
         with _writing(path):
             _move_pixels(path, cube.spec, entry.key, slot)
@@ -272,6 +289,10 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
             if pixels.is_dir():
                 with _writing(target):
                     shutil.copytree(pixels, staged / variable.group / variable.name / "c" / "0")
+        with _writing(target):
+            staged.mkdir(parents=True, exist_ok=True)
+            found = cube.checksums(entry.slot)
+            np.save(staged / CHECKSUMS, _no_checksums(spec) if found is None else found)
         commit_date(target, entry)
     return open_store(target)
 
@@ -288,140 +309,6 @@ def _runs(slots: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = index
 
 
-# --- the making of groups and arrays -------------------------------------------------------------
-
-
-def _create_group(fresh: Path, root: zarr.Group, spec: Spec, group: str) -> None:
-    node = root.create_group(group, attributes=_group_attributes(spec, group))
-    for variable in spec.variables:
-        if variable.group == group:
-            _create_array(str(fresh / group / variable.name), spec, variable)
-    geobox = spec.extent.geobox(spec.groups[group])
-    for name, coordinate in xr_coords(geobox, crs_coord_name="spatial_ref").items():
-        values = np.asarray(coordinate.values)
-        array = node.create_array(
-            str(name),
-            shape=values.shape,
-            dtype=values.dtype,
-            chunks=values.shape or (),
-            dimension_names=coordinate.dims,
-            attributes={k: _plain(v) for k, v in coordinate.attrs.items()},
-            compressors=None,
-        )
-        array[...] = values
-    for name, (dtype, attributes) in _COORDINATES.items():
-        node.create_array(
-            name,
-            shape=(0,),
-            dtype=dtype,
-            chunks=(COORDINATE_CHUNK,),
-            dimension_names=("time",),
-            attributes=attributes,
-            compressors=None,
-        )
-
-
-_COORDINATES: dict[str, tuple[str, dict[str, Any]]] = {
-    "time": (
-        "int64",
-        {
-            "units": "milliseconds since 1970-01-01",
-            "calendar": "proleptic_gregorian",
-            "standard_name": "time",
-        },
-    ),
-    "valid": ("bool", {"long_name": "slot in force; others were replaced or withdrawn"}),
-}
-
-
-def _create_array(target: str, spec: Spec, variable: Variable) -> None:
-    _new_array(LocalStore(target), variable, (0, *spec.shape(variable.group)), *spec.cut(variable))
-
-
-def _staged_array(target: Path, spec: Spec, variable: Variable) -> "zarr.Array[Any]":
-    """Array of one date whose metadata stay in memory: nobody looks for them in the stage."""
-    shape = (1, *spec.shape(variable.group))
-    with zarr.config.set(CODECS):
-        metadata = _metadata(variable, shape, *spec.cut(variable))
-        return zarr.Array.from_dict(StorePath(LocalStore(target)), copy.deepcopy(metadata))
-
-
-@functools.lru_cache(maxsize=64)
-def _metadata(variable: Variable, shape: tuple[int, ...], chunk: int, shard: int) -> dict[str, Any]:
-    found: dict[str, Any] = _new_array(
-        MemoryStore(), variable, shape, chunk, shard
-    ).metadata.to_dict()
-    return found
-
-
-def _new_array(
-    store: Store, variable: Variable, shape: tuple[int, ...], chunk: int, shard: int
-) -> "zarr.Array[Any]":
-    codec: dict[str, Any] = {
-        "name": "blosc",
-        "configuration": {**BLOSC, "typesize": np.dtype(variable.dtype).itemsize},
-    }
-    return zarr.create_array(
-        store,
-        shape=shape,
-        dtype=variable.dtype,
-        chunks=(1, chunk, chunk),
-        shards=(1, shard, shard) if shard > chunk else None,
-        fill_value=variable.fill_value,
-        compressors=[codec],
-        dimension_names=("time", "y", "x"),
-        attributes=_array_attributes(variable),
-        zarr_format=3,
-    )
-
-
-def _array_attributes(variable: Variable) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"long_name": variable.title, "grid_mapping": "spatial_ref"}
-    if variable.scale is not None:
-        # xarray reads _FillValue of a Zarr v3 array from the attributes and wants it encoded there.
-        attributes |= {"scale_factor": variable.scale, "add_offset": 0.0}
-        attributes["_FillValue"] = variable.fill_value
-    return attributes
-
-
-def _group_attributes(spec: Spec, group: str) -> dict[str, Any]:
-    return {
-        "Conventions": "CF-1.11",
-        "title": f"clearcube {spec.tile} {spec.level} {group}",
-        # xarray then takes it as a coordinate of time, not as data.
-        "coordinates": "valid",
-        **_spatial(spec, group),
-    }
-
-
-def _spatial(spec: Spec, group: str | None = None) -> dict[str, Any]:
-    extent = spec.extent
-    found: dict[str, Any] = {
-        "proj:code": f"EPSG:{extent.epsg}",
-        "spatial:bbox": [extent.left, extent.bottom, extent.right, extent.top],
-        "spatial:dimensions": ["y", "x"],
-    }
-    if group is not None:
-        resolution = spec.groups[group]
-        found["spatial:shape"] = list(spec.shape(group))
-        found["spatial:transform"] = [resolution, 0, extent.left, 0, -resolution, extent.top]
-    return found
-
-
-def _consolidate(store: Path) -> None:
-    # As zarr-python writes it; its own function warns on every call that the form is a draft.
-    nodes = {}
-    for file in sorted(store.glob("*/zarr.json")) + sorted(store.glob("*/*/zarr.json")):
-        nodes[file.parent.relative_to(store).as_posix()] = json.loads(file.read_text())
-    root = json.loads((store / "zarr.json").read_text())
-    root["consolidated_metadata"] = {
-        "kind": "inline",
-        "must_understand": False,
-        "metadata": nodes,
-    }
-    _write_json(store / "zarr.json", root)
-
-
 # --- the commit -----------------------------------------------------------------------------------
 
 
@@ -435,7 +322,37 @@ def _move_pixels(path: Path, spec: Spec, key: str, slot: int) -> None:
         if source.is_dir():
             target.parent.mkdir(exist_ok=True)
             source.replace(target)
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
+    checksums = _checksums_file(path, slot)
+    checksums.parent.mkdir(exist_ok=True)
+    # Of a slot that has none here, those of a commit that was cut short must not stay.
+    checksums.unlink(missing_ok=True)
+    if (staged / CHECKSUMS).exists():
+        (staged / CHECKSUMS).replace(checksums)
+
+
+def _checksums_file(path: Path, slot: int) -> Path:
+    """Checksums of a slot's chunks: beside the store, where no reader of Zarr looks."""
+    return path.with_name(f"{path.name}.sums") / f"{slot}.npy"
+
+
+def _no_checksums(spec: Spec) -> Checksums:
+    """(variable, row, column) zeros; the groups have the same chunks, each in its own pixels."""
+    group = next(iter(spec.groups))
+    rows, columns = (-(-side // spec.chunk(group)) for side in spec.shape(group))
+    return np.zeros((len(spec.variables), rows, columns), np.uint64)
+
+
+def _variable_checksums(path: Path, spec: Spec, entry: DateEntry) -> dict[str, str]:
+    try:
+        found: Checksums = np.load(staging_directory(path, entry.key) / CHECKSUMS)
+    except FileNotFoundError:
+        return dict(entry.checksums)
+    return {
+        variable.name: combined([found[index]])
+        for index, variable in enumerate(spec.variables)
+        if variable.name in entry.variables
+    }
 
 
 def _commit_root(path: Path, cube: Cube, dates: Sequence[DateEntry]) -> None:
@@ -456,11 +373,11 @@ def _commit_root(path: Path, cube: Cube, dates: Sequence[DateEntry]) -> None:
             nodes[f"{group}/{name}"]["shape"] = [len(dates)]
     for variable in cube.spec.variables:
         nodes[f"{variable.group}/{variable.name}"]["shape"][0] = len(dates)
-    _write_json(path / "zarr.json", root)
+    write_json(path / "zarr.json", root)
     # Readers without consolidated metadata follow; the root alone is the commit.
     for name, node in nodes.items():
         if (node.get("dimension_names") or [None])[0] == "time":
-            _write_json(path / name / "zarr.json", node, durable=False)
+            write_json(path / name / "zarr.json", node, durable=False)
 
 
 def _write_coordinate(folder: Path, separator: str, values: Sequence[Any], dtype: str) -> None:
@@ -470,45 +387,7 @@ def _write_coordinate(folder: Path, separator: str, values: Sequence[Any], dtype
         chunk[: len(part)] = part
         file = folder / f"c{separator}{index}"
         file.parent.mkdir(exist_ok=True)
-        _write_bytes(file, chunk.tobytes())
-
-
-def _write_json(file: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
-    # Without indentation, which Python's fast encoder does not know: thousands of dates go through it.
-    _write_bytes(file, json.dumps(document).encode(), durable=durable)
-
-
-def _write_bytes(file: Path, content: bytes, *, durable: bool = True) -> None:
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        fresh.replace(file)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {file}: {error.strerror or error}") from error
-    if durable:
-        _sync_directory(file.parent)
-
-
-def _sync(file: Path) -> None:
-    if file.is_file():
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _sync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_bytes(file, chunk.tobytes())
 
 
 @contextlib.contextmanager
@@ -537,7 +416,3 @@ def _locked(path: Path) -> Iterator[None]:
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

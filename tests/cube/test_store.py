@@ -218,6 +218,7 @@ def test_debris_of_a_commit_cut_short_is_never_seen(path: Path) -> None:
 
 KILLED = """
     import os, signal, sys
+    import cube.files as files
     import cube.store as store
     sys.path.insert(0, {tests!r})
     from pathlib import Path
@@ -227,18 +228,58 @@ KILLED = """
     spec.loader.exec_module(made)
     calls = 0
     def dying(name):
-        real = getattr(store, name)
+        real = getattr(store, name, None) or getattr(files, name)
         def call(*args, **kwargs):
             global calls
             calls += 1
             if calls == {at}:
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*args, **kwargs)
-        setattr(store, name, call)
-    for name in ("_move_pixels", "_write_coordinate", "_write_bytes", "_write_json", "_sync_directory"):
+        for module in (store, files):
+            if hasattr(module, name):
+                setattr(module, name, call)
+    for name in ("_move_pixels", "_write_coordinate", "write_bytes", "write_json", "sync_directory"):
         dying(name)
     made.commit(Path({path!r}), 2, 20)
 """
+
+
+def test_checksums_are_of_pixels_and_know_their_chunks(tmp_path: Path) -> None:
+    wide = Extent(32631, 574680, 5621800, 574680 + 6000, 5621800 + 5200)  # 2 x 2 chunks
+    path = tmp_path / "wide.zarr"
+    create_cube(path, spec(wide))
+    first, second, third = commit(path, 1, 10), commit(path, 2, 10, "other"), commit(path, 3, 11)
+    assert first.checksums == second.checksums
+    assert set(first.checksums) == {v.name for v in spec().variables}
+    assert not set(first.checksums.values()) & set(third.checksums.values())
+    cube = open_store(path)
+    names = [v.name for v in cube.spec.variables]
+    found = cube.checksums(0)
+    assert found is not None
+    assert found.shape == (len(names), 2, 2)
+    blue = found[names.index("blue")]
+    # 512 and 88 columns, 512 and 8 rows at 10 m: four shapes of 10s; 256, 44, 256, 4 at 20 m.
+    assert len(set(blue.ravel().tolist())) == 4
+    staged = StagedDate(path, cube.spec, "hole")
+    variable = cube.spec.variable("r10m", "blue")
+    assert variable is not None
+    pixels = np.full(cube.spec.shape("r10m"), -10000, np.int16)
+    pixels[519, 599] = 5
+    staged.write(variable, 0, 0, pixels)
+    staged.close()
+    commit_date(path, DateEntry(time=4 * DAY, key="hole", items=(), variables=("blue",)))
+    cube = open_store(path)
+    held = cube.checksums(3)
+    assert held is not None
+    # Only the last chunk holds anything but fill values; variables not written hold none.
+    assert (held != 0).sum() == 1
+    assert held[names.index("blue"), 1, 1] != 0
+    assert set(cube.dates[3].checksums) == {"blue"}
+    assert cube.checksums(9) is None
+    compact_cube(path, tmp_path / "wide.g2.zarr")
+    again = open_store(tmp_path / "wide.g2.zarr")
+    assert [d.checksums for d in again.dates] == [d.checksums for d in cube.dates]
+    assert np.array_equal(again.checksums(3), held)
 
 
 @pytest.mark.parametrize("at", range(1, 40, 3))
