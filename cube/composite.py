@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.periods import Period
+
+if TYPE_CHECKING:
+    from cube.account import Account
 
 EPOCH = date(1970, 1, 1)
 """Day 0 of every date in arrays."""
@@ -100,8 +103,16 @@ class Method:
     """Whether ``cloud_weight`` is needed."""
     composite: Callable[[Observations, Period, Any, Composite], None]
     """``(observations, period, params, out)``: fills ``out``, which holds nodata at the start."""
+    explain: "Callable[[Observations, Period, Any], Account] | None" = None
+    """``(observations of one pixel, period, params)`` -> what was made of each date and how the
+    numbers follow, without the kernel (see ``cube.account``); None: it is asked through its kernel."""
 
 
 def day_number(day: date) -> int:
     """UTC date -> days since 1970-01-01."""
     return (day - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    """Days since 1970-01-01 -> UTC date."""
+    return EPOCH + timedelta(days=number)

@@ -5,7 +5,30 @@ from datetime import date
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cube.composite import Composite, Method, Observations
+from cube.account import (
+    Account,
+    Result,
+    Verdict,
+    band_results,
+    day_text,
+    hidden_reason,
+    how_many,
+    layer_results,
+    no_date,
+    observed_classes,
+    reflectance,
+)
+from cube.classes import CLEAR, SNOW, WATER
+from cube.composite import (
+    STATUS_CLOUD,
+    STATUS_LAND,
+    STATUS_NODATA,
+    STATUS_SNOW,
+    STATUS_WATER,
+    Composite,
+    Method,
+    Observations,
+)
 from cube.kernels.composite import mark_data, median, median_select
 from cube.periods import Period
 
@@ -52,6 +75,58 @@ def composite(
             median(band, usable, first, out.bands[name][rows])
 
 
+def explain(observations: Observations, _period: Period, _params: MedianParams) -> Account:
+    """(time, 1, 1) observations -> which dates the median is of, and why the others are not."""
+    codes = observed_classes(observations)
+    ground = [i for i, code in enumerate(codes) if code in (CLEAR, WATER)]
+    kept = ground or [i for i, code in enumerate(codes) if code == SNOW]
+    verdicts = []
+    for i, code in enumerate(codes):
+        if i in kept:
+            why = "snow, as nothing else was seen" if code == SNOW else _SEEN[code]
+        elif code == SNOW:
+            why = "snow, while land or water was seen"
+        else:
+            why = hidden_reason(observations, i)
+        verdicts.append(Verdict(i in kept, why))
+    weight = Result(len(kept), "dates kept", tuple(kept))
+    layers = layer_results(codes, weight, _mean_date(observations, kept), _status(codes))
+    return Account(tuple(verdicts), band_results(observations, kept, _middle) | layers)
+
+
+_SEEN = {CLEAR: "clear", WATER: "water"}
+
+
+def _middle(_dates: list[int], dn: list[int]) -> tuple[int, str]:
+    """Dn -> their median, half to even, and how."""
+    ranked = sorted(dn)
+    low, high = ranked[(len(dn) - 1) // 2], ranked[len(dn) // 2]
+    shown = " ".join(reflectance(value) for value in ranked)
+    if len(dn) == 1:
+        return low, f"the only value, {shown}"
+    even = "" if len(dn) % 2 else ", the mean of the two in the middle"
+    # A half of two whole numbers is exact, and Python rounds it to even.
+    return round((low + high) / 2), f"median of {shown}, over {how_many(len(dn))}{even}"
+
+
+def _mean_date(observations: Observations, kept: list[int]) -> Result:
+    if not kept:
+        return no_date()
+    days = [int(observations.days[i]) for i in kept]
+    # As the kernel does: from the first date of the window, not from 1970.
+    first = int(observations.days[0])
+    mean = round(first + sum(day - first for day in days) / len(days))
+    return Result(mean, f"{day_text(mean)}, mean of {how_many(len(days))}", tuple(kept))
+
+
+def _status(codes: list[int]) -> int:
+    if CLEAR in codes or WATER in codes:
+        return STATUS_WATER if codes.count(WATER) > codes.count(CLEAR) else STATUS_LAND
+    if SNOW in codes:
+        return STATUS_SNOW
+    return STATUS_CLOUD if any(codes) else STATUS_NODATA
+
+
 METHOD = Method(
     name="median",
     version="1",
@@ -60,4 +135,5 @@ METHOD = Method(
     window=window,
     weights_cloud=False,
     composite=composite,
+    explain=explain,
 )
