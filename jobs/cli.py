@@ -16,6 +16,7 @@ COMMANDS = {
     "ingest": "ingest",
     "search": "search",
     "run": "run",
+    "schedule": "schedule",
     "explain-mask": "explain_mask",
     "demo": "demo",
 }
