@@ -53,11 +53,11 @@ class Cron:
             raise RequestError(f"{text!r} never comes: no month has such a day")
 
     def next(self, after: datetime) -> datetime:
-        """First moment after a time, in the zone."""
+        """First moment after a time, in UTC: times of one zone compare by what its clocks show."""
         return self._first(after.astimezone(UTC) + timedelta(microseconds=1))
 
     def last(self, now: datetime) -> datetime | None:
-        """Last moment that is not after a time, in the zone; ``None`` where it is long ago."""
+        """Last moment that is not after a time, in UTC; ``None`` where it is long ago."""
         whole = now.astimezone(UTC).replace(second=0, microsecond=0)
 
         def has(minutes: int) -> bool:
@@ -69,7 +69,7 @@ class Cron:
         while far - near > 1:
             middle = (near + far) // 2
             near, far = (near, middle) if has(middle) else (middle, far)
-        return (whole - far * MINUTE).astimezone(self.zone)
+        return whole - far * MINUTE
 
     def _first(self, start: datetime) -> datetime:
         """First moment from a time on."""
@@ -79,13 +79,13 @@ class Cron:
             found = self._first_on_wall(start)
         if found is None:
             raise RequestError(f"{self.text!r} does not come again after {start:%Y-%m-%d}")
-        return found.astimezone(self.zone)
+        return found.astimezone(UTC)
 
     def _first_on_wall(self, start: datetime) -> datetime | None:
         wall = start.astimezone(self.zone).replace(tzinfo=UTC) - SHIFT
         best: datetime | None = None
         while (found := self._fires(wall)) is not None:
-            # fold=0: before a change of clocks counts, in the hour skipped as in the one repeated
+            # fold=0: what clocks were before a change counts, in the hour skipped and the one repeated
             moment = found.replace(tzinfo=self.zone, fold=0).astimezone(UTC)
             if moment >= start and (best is None or moment < best):
                 best = moment
@@ -109,7 +109,7 @@ def resolve(value: Any, moment: datetime) -> Any:
     if isinstance(value, str):
         return _BRACES.sub(lambda found: _date(found[1], moment), value)
     if isinstance(value, Mapping):
-        return {name: resolve(inner, moment) for name, inner in value.items()}
+        return {name: _resolve_named(name, inner, moment) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [resolve(inner, moment) for inner in value]
     return value
@@ -127,6 +127,13 @@ _WRITTEN = {
     "weekday": re.compile(r"\*|([0-7]|[a-z]{3})(-([0-7]|[a-z]{3}))?"),
 }
 """What the parts of a field may look like; the library would overlook what it cannot read."""
+
+
+def _resolve_named(name: str, value: Any, moment: datetime) -> Any:
+    try:
+        return resolve(value, moment)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from None
 
 
 def _date(name: str, moment: datetime) -> str:

@@ -64,7 +64,7 @@ class Due:
 
     job: ScheduledJob
     moment: datetime
-    """In the zone of the schedule: dates are relative to it."""
+    """UTC."""
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ def run_due(
         with open_history(workspace.runs / FILE) as history:
             now = clock.now()
             dues = [one for job in schedule.jobs for one in due(job, history, now, patience)]
-            for one in sorted(dues, key=lambda each: each.moment.astimezone(UTC)):
+            for one in sorted(dues, key=lambda each: each.moment):
                 if clock.stopping:
                     found.is_stopped = True
                     break
@@ -155,8 +155,7 @@ def due(
     if job.catch_up != "all":
         begun = _latest(job, begun, fresh, history)
     begun = [row for row in begun if _is_ready(row, now, patience)]
-    zone = job.cron.zone
-    return [Due(job, moment.astimezone(zone)) for moment in (*(r.moment for r in begun), *fresh)]
+    return [Due(job, moment) for moment in (*(row.moment for row in begun), *fresh)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def standings(schedule: Schedule, rows: Collection[Row], now: datetime) -> list[
         last = max(own, key=lambda row: row.moment, default=None)
         moment = job.cron.last(now)
         if last is not None and (moment is None or moment <= last.moment):
-            moment = last.moment.astimezone(schedule.zone) if last.status.is_open else None
+            moment = last.moment if last.status.is_open else None
         found.append(Standing(job, last, moment, job.cron.next(now)))
     return found
 
@@ -257,7 +256,8 @@ def _turn(workspace: "Workspace") -> Iterator[bool]:
 def _run(workspace: "Workspace", due: Due, history: History, clock: Clock, say: Say) -> Row:
     job = due.job
     row = history.begin(job.name, due.moment, clock.now())
-    say(f"{job.name} of {due.moment.isoformat(timespec='minutes')} begins")
+    local = due.moment.astimezone(job.cron.zone)
+    say(f"{job.name} of {local.isoformat(timespec='minutes')} begins")
     outcome, is_whole = _steps(workspace, due, clock)
     if not is_whole:
         status = Status.STOPPED
@@ -271,9 +271,10 @@ def _run(workspace: "Workspace", due: Due, history: History, clock: Clock, say: 
 def _steps(workspace: "Workspace", due: Due, clock: Clock) -> tuple[Outcome, bool]:
     """What came of the steps, and whether all were taken as far as they could be."""
     total = Outcome()
+    local = due.moment.astimezone(due.job.cron.zone)  # dates are relative to it
     for step in due.job.steps:
         outcome = Outcome()
-        for part in step.parts(due.moment):
+        for part in step.parts(local):
             if clock.stopping:
                 total.add(outcome)
                 return total, False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, QueryError
 from catalog.search import normalise_tile, parse_query
 from cube.errors import CubeError
 from jobs.errors import JobError, RequestError
@@ -130,7 +130,7 @@ def read_schedule(path: Path, now: datetime) -> Schedule:
     document = _toml(path)
     try:
         _require_known(document, ("timezone", "workspace", "job"))
-        zone = time_zone(_text(document, "timezone", "UTC"))
+        zone = _zone(document)
         jobs = _jobs(document, path.absolute().parent, zone, now)
         workspace = _text(document, "workspace", "")
     except (CubeError, CatalogError, JobError) as error:
@@ -160,6 +160,14 @@ def _toml(path: Path) -> dict[str, Any]:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise RequestError(f"{path} is no TOML: {error}") from None
+
+
+def _zone(document: Mapping[str, Any]) -> ZoneInfo:
+    name = _text(document, "timezone", "UTC")
+    try:
+        return time_zone(name)
+    except RequestError as error:
+        raise RequestError(f"timezone: {error}") from None
 
 
 def _jobs(
@@ -251,7 +259,10 @@ def _run(table: dict[str, Any]) -> Run:
         except RequestError as error:
             raise RequestError(f"run: {error} {STALE}") from None
     request = {name: value for name, value in table.items() if name not in ("run", "tile")}
-    tiles = [normalise_tile(tile) for tile in _texts(table, "tile")] if "tile" in table else []
+    try:
+        tiles = [normalise_tile(tile) for tile in _texts(table, "tile")] if "tile" in table else []
+    except QueryError as error:
+        raise RequestError(f"tile: {error}") from None
     return Run(job, request, tuple(dict.fromkeys(tiles)))
 
 
