@@ -17,6 +17,8 @@ COMMANDS = {
     "search": "search",
     "run": "run",
     "schedule": "schedule",
+    "explain": "explain",
+    "audit": "audit",
     "explain-mask": "explain_mask",
     "demo": "demo",
 }

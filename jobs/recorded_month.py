@@ -1,0 +1,207 @@
+"""What a synthesis records of how it was made, and where its dates are in cubes.
+
+What the item says is what counts: its inputs, mask and parameters, not what would be made today.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from catalog.backends.base import Document
+from catalog.deliveries import SUPERSEDED_BY
+from catalog.search import Query, instant, tile_of
+from cube.composite import Method
+from cube.decoding import MaskReading, has_mask
+from cube.grid import Extent
+from cube.periods import Period
+from cube.store import Cube, DateEntry, open_store
+from cube.synthesis import method
+from jobs.errors import RequestError
+from jobs.stores import cube_store
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+REJECTED = "clearcube:rejected"
+WITHOUT = "clearcube:without"
+
+PAGE = 1000
+"""Items asked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthDate:
+    """One acquisition of the window."""
+
+    time: datetime | None
+    scenes: tuple[str, ...]
+    cube: Cube | None
+    """The generation that holds it; None where none does."""
+    entry: DateEntry | None
+    note: str = ""
+    """In what the cube of today differs from what the item records."""
+    left_out: str = ""
+    """Why it is no input of the item; empty for one that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What an item records of how it was made."""
+
+    item: Document
+    tile: str
+    period: Period
+    method: Method
+    params: BaseModel
+    reading: MaskReading
+
+    @property
+    def window(self) -> tuple[date, date]:
+        """First and last day, both included."""
+        return self.method.window(self.period, self.params)
+
+
+def recorded_month(item: Document) -> Month:
+    """Item of a synthesis -> what it says of itself; ``RequestError`` where that is not enough."""
+    properties = item["properties"]
+    parameters = dict(properties.get("clearcube:parameters", {}))
+    try:
+        mask = dict(parameters["mask_parameters"])
+        chosen = method(properties["clearcube:method"])
+        own = {k: v for k, v in parameters.items() if k in chosen.params.model_fields}
+        return Month(
+            item,
+            tile_of(item) or "",
+            Period.parse(parameters["period"]),
+            chosen,
+            chosen.params.model_validate(own),
+            MaskReading(
+                str(parameters["mask"]), mask.pop("reading"), float(mask.pop("buffer")), mask
+            ),
+        )
+    except KeyError as error:
+        raise RequestError(f"{item['id']} does not record {error}; make it again") from None
+
+
+def cubes_of(workspace: "Workspace", tile: str, level: str, item: Document) -> list[Cube]:
+    """Generations of the cube of a tile and level: that in force first, if it has the item's grid.
+
+    ``RequestError`` where there is none.
+    """
+    path = cube_store(workspace, tile, level)
+    if path is None:
+        raise RequestError(f"there is no {level} cube of tile {tile} to explain {item['id']} from")
+    name = re.sub(r"(\.g\d+)?\.zarr$", "", path.name)
+    others = {*path.parent.glob(f"{name}.zarr"), *path.parent.glob(f"{name}.g*.zarr")} - {path}
+    cubes = [open_store(path), *(open_store(other) for other in sorted(others, reverse=True))]
+    return sorted(cubes, key=lambda cube: not _on_grid(item, cube.spec.extent))
+
+
+def inputs_of(workspace: "Workspace", item: Document, cubes: Sequence[Cube]) -> Iterator[MonthDate]:
+    """The dates that an item records as its inputs, as the cubes hold them."""
+    left = dict(raw_inputs(item))
+    recorded = item["properties"].get("clearcube:inputs", {})
+    for exactly in (True, False):
+        for cube in cubes:
+            for entry in sorted(cube.dates, key=lambda e: (not e.valid, -e.slot)):
+                ids = [source["id"] for source in entry.items]
+                if not any(name in left for name in ids):
+                    continue
+                notes = list(_differences(entry, left, recorded))
+                if exactly and notes:
+                    continue
+                for name in ids:
+                    left.pop(name, None)
+                yield MonthDate(_time(entry), tuple(ids), cube, entry, "; ".join(notes))
+    for name, collection in left.items():
+        seen = _seen(workspace, collection, name)
+        yield MonthDate(seen, (name,), None, None, "the cube holds this date no more")
+
+
+def raw_inputs(item: Document) -> Iterator[tuple[str, str]]:
+    """Scenes that an item was made of: id and collection."""
+    for link in item["links"]:
+        if link.get("rel") == "derived_from":
+            collection, _, name = link["href"].removeprefix("../../").rpartition("/items/")
+            if collection and not collection.startswith(("cloud-mask-", "cubes")):
+                yield name, collection
+
+
+def _differences(
+    entry: DateEntry, left: Mapping[str, str], recorded: Mapping[str, str]
+) -> Iterator[str]:
+    """In what a date of the cube is not what an item records."""
+    for source in entry.items:
+        name, version = source["id"], source["version"]
+        if name not in left:
+            yield f"the cube now holds {name} in this date too"
+        elif recorded.get(name, version) != version:
+            yield f"{name} was replaced since: values are of its version {version}"
+
+
+def left_out(
+    workspace: "Workspace", month: Month, cube: Cube, used: Sequence[MonthDate]
+) -> Iterator[MonthDate]:
+    """Scenes of the window that are no inputs of the item, and why."""
+    first, last = month.window
+    span = (_midnight(first), _midnight(last + timedelta(days=1)))
+    query = Query(tiles=(month.tile,), level=cube.spec.level, datetime=span, limit=PAGE)
+    inputs = {name for one in used for name in one.scenes}
+    skipped = dict(month.item["properties"].get(WITHOUT, {}))
+    entries = {source["id"]: e for e in cube.valid_dates for source in e.items}
+    for scene in workspace.documents(query):
+        name, entry = scene["id"], entries.get(scene["id"])
+        if name in inputs or "clearcube:job" in scene["properties"]:
+            continue
+        why = _why_not(month, scene, entry, skipped.pop(name, None))
+        when = instant(scene["properties"]["datetime"])
+        yield MonthDate(when, (name,), cube if entry else None, entry, left_out=why)
+    for name, cause in skipped.items():
+        yield MonthDate(None, (name,), None, None, left_out=f"skipped: {cause}")
+
+
+def _why_not(month: Month, scene: Document, entry: DateEntry | None, skipped: str | None) -> str:
+    properties = scene["properties"]
+    if skipped is not None:
+        return f"skipped: {skipped}"
+    if REJECTED in properties:
+        return f"rejected: {properties[REJECTED]}"
+    if properties.get(SUPERSEDED_BY):
+        return f"superseded by {properties[SUPERSEDED_BY]}"
+    if entry is None:
+        return "not in the cube"
+    if not has_mask(entry, month.reading.encoding):
+        return f"it came without {month.reading.encoding}"
+    return "no input of the item: its mask was left out, or it came after the item was made"
+
+
+def _seen(workspace: "Workspace", collection: str, name: str) -> datetime | None:
+    """When a scene was seen: as the catalogue says, else by its name."""
+    for item in workspace.catalog.find(name):
+        if item["collection"] == collection:
+            return instant(item["properties"]["datetime"])
+    found = re.search(r"(\d{8})[T-]\d{6}", name)
+    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC) if found else None
+
+
+def _on_grid(item: Document, extent: Extent) -> bool:
+    """Whether the item's rasters begin and end where an extent does."""
+    for asset in item["assets"].values():
+        if "proj:transform" in asset and "proj:shape" in asset:
+            size, _, left, _, _, top = asset["proj:transform"][:6]
+            rows, columns = asset["proj:shape"]
+            found = (left, top - rows * size, left + columns * size, top)
+            return found == (extent.left, extent.bottom, extent.right, extent.top)
+    return False
+
+
+def _time(entry: DateEntry) -> datetime:
+    return datetime.fromtimestamp(entry.time / 1000, UTC)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
