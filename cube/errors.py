@@ -1,4 +1,4 @@
-"""What can go wrong with arrays: one base, five children, each also the builtin it refines."""
+"""What can go wrong with arrays: one base and its children, each also the builtin it refines."""
 
 
 class CubeError(Exception):
@@ -15,6 +15,10 @@ class BandError(CubeError, LookupError):
 
 class LoadError(CubeError, OSError):
     """A raster that cannot be opened or read; the message names the file."""
+
+
+class SourceError(LoadError):
+    """A remote raster that its server or the network did not give this time; another try may."""
 
 
 class MaskError(CubeError, ValueError):

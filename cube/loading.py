@@ -17,11 +17,12 @@ import pystac
 import stackstac
 
 from cube.assets import Document, Raster, describe_raster, pixel_size
-from cube.errors import BandError, LoadError
+from cube.errors import BandError, LoadError, SourceError
 from cube.gml import rasterise_clouds
 from cube.grid import Extent, footprint_extent, on_lattice
 from cube.kernels.encode import encode
 from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, read_through, zip_member
+from cube.remote import is_remote, may_pass
 from cube.variables import Variable
 
 Array = npt.NDArray[Any]
@@ -65,7 +66,8 @@ def load_items(
     engine : ``odc-stac`` or ``stackstac``; the pixels are the same.
 
     Reflectances are int16, scale 0.0001, nodata -10000; the source's nodata is tested before its
-    offset is applied. Masks are as delivered, 0 outside. ``LoadError`` names the file that failed.
+    offset is applied. Masks are as delivered, 0 outside. ``LoadError`` names the file that failed; it is
+    a ``SourceError`` where another try may do better.
     """
     load = _engine(engine)
     granules = [_load_granule(item, variables, extent, resolution, load) for item in items]
@@ -244,7 +246,10 @@ def _read(
             read_header(raster.href)
         for raster in rasters:
             read_through(raster.href)
-        raise LoadError(f"cannot read the rasters of {item['id']}: {error}") from error
+        # All of them can be read now: where a server gave them, what failed has passed.
+        remote = any(is_remote(raster.href) for raster in rasters)
+        kind = SourceError if remote and may_pass(error) is not False else LoadError
+        raise kind(f"cannot read the rasters of {item['id']}: {error}") from error
 
 
 def _widened(extent: Extent, metres: int) -> Extent:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,19 @@ from rasterio.errors import RasterioError
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
-from cube.errors import CubeError, LoadError, StoreError
+from cube.errors import CubeError, LoadError, SourceError, StoreError
+from cube.remote import (
+    breaks_off,
+    is_remote,
+    may_pass,
+    overheard,
+    plain_name,
+    uncached,
+    warned_of_passing,
+)
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 COG_BLOCK = 512
 """Side of a COG's internal tiles, pixels: the size that map clients and odc-stac read best."""
@@ -50,31 +60,9 @@ def read_header(href: str) -> Header:
     """Path or GDAL name of a raster -> its header, after reading its first and last block.
 
     A truncated file opens well and fails at its end, so the last block is read too. ``LoadError``
-    names the file and GDAL's reason.
+    names the file and GDAL's reason; it is a ``SourceError`` where another try may do better.
     """
-    try:
-        with rasterio.open(href) as raster:
-            height, width = raster.shape
-            block_height, block_width = raster.block_shapes[0]
-            for row, column in ((0, 0), (height - 1, width - 1)):
-                row, column = (
-                    row // block_height * block_height,
-                    column // block_width * block_width,
-                )
-                window = Window(
-                    column, row, min(block_width, width - column), min(block_height, height - row)
-                )
-                raster.read(raster.count, window=window)
-            return Header(
-                shape=(height, width),
-                transform=tuple(raster.transform)[:6],
-                epsg=raster.crs.to_epsg() if raster.crs else None,
-                dtype=raster.dtypes[0],
-                nodata=raster.nodata,
-                count=raster.count,
-            )
-    except GDAL_ERRORS as error:
-        raise _unreadable(href, error) from error
+    return _looked_at(href, _read_header)
 
 
 def read_through(href: str) -> None:
@@ -82,12 +70,18 @@ def read_through(href: str) -> None:
 
     ``LoadError`` names the file and GDAL's reason: for finding the one of many that is broken.
     """
+    _looked_at(href, _read_through)
+
+
+def read_window(href: str, window: tuple[slice, slice]) -> Array:
+    """Raster and rows and columns -> ``(y, x)`` pixels of its first band; ``LoadError``."""
+    rows, columns = window
     try:
         with rasterio.open(href) as raster:
-            for _index, window in raster.block_windows(1):
-                raster.read(window=window)
-    except GDAL_ERRORS as error:
+            found: Array = raster.read(1, window=Window.from_slices(rows, columns))
+    except (OSError, *GDAL_ERRORS) as error:
         raise _unreadable(href, error) from error
+    return found
 
 
 def zip_member(href: str) -> tuple[str, str] | None:
@@ -250,9 +244,61 @@ def _build_overviews(path: Path, shape: tuple[int, int], average: bool) -> None:
         raster.build_overviews(factors, method)
 
 
+def _looked_at(href: str, look: Callable[[str], T]) -> T:
+    """What a look at a raster gives; a second, uncached one tells a bad line from a bad file.
+
+    GDAL has few words for what broke off in the middle of a remote file, and remembers that a file
+    was not to be had.
+    """
+    try:
+        return look(href)
+    except GDAL_ERRORS as error:
+        if not is_remote(href) or may_pass(error) is not None:
+            raise _unreadable(href, error) from error
+        first = error
+    with uncached(), overheard() as said:
+        try:
+            look(plain_name(href))
+        except GDAL_ERRORS as error:
+            passing = warned_of_passing(said) or breaks_off(plain_name(href))
+            if may_pass(error) is not None or not passing:
+                raise _unreadable(href, error) from error
+    raise SourceError(f"cannot read {href}: {_reason(first)}") from first
+
+
+def _read_header(href: str) -> Header:
+    with rasterio.open(href) as raster:
+        height, width = raster.shape
+        block_height, block_width = raster.block_shapes[0]
+        for row, column in ((0, 0), (height - 1, width - 1)):
+            row, column = (
+                row // block_height * block_height,
+                column // block_width * block_width,
+            )
+            window = Window(
+                column, row, min(block_width, width - column), min(block_height, height - row)
+            )
+            raster.read(raster.count, window=window)
+        return Header(
+            shape=(height, width),
+            transform=tuple(raster.transform)[:6],
+            epsg=raster.crs.to_epsg() if raster.crs else None,
+            dtype=raster.dtypes[0],
+            nodata=raster.nodata,
+            count=raster.count,
+        )
+
+
+def _read_through(href: str) -> None:
+    with rasterio.open(href) as raster:
+        for _index, window in raster.block_windows(1):
+            raster.read(window=window)
+
+
 def _unreadable(href: str, error: Exception) -> LoadError:
     reason = _reason(error).removeprefix(f"'{href}' ").removeprefix(f"{href}: ")
-    return LoadError(f"cannot read {href}: {reason}")
+    kind = SourceError if is_remote(href) and may_pass(error) else LoadError
+    return kind(f"cannot read {href}: {reason}")
 
 
 def _reason(error: BaseException) -> str:
