@@ -214,7 +214,7 @@ def test_a_changed_job_keeps_its_history(
 
 
 def failing(*causes: str, made: tuple[str, ...] = ()) -> Callable[[tuple[Any, ...]], Outcome]:
-    return lambda _call: Outcome(made=list(made), failures=[Failure("k", c) for c in causes])
+    return lambda _call: Outcome(made=list(made), failures=[Failure("unit", c) for c in causes])
 
 
 def test_what_fails_is_tried_again_and_then_given_up(
@@ -224,7 +224,7 @@ def test_what_fails_is_tried_again_and_then_given_up(
     rooms.answer = failing("no disk", made=("x",))
     found = once(rooms, schedule, clock)
     assert (found.status, found.rows[0].status, found.rows[0].tries) == (1, Status.RETRY, 1)
-    assert found.rows[0].causes == "k: no disk"
+    assert found.rows[0].causes == "unit: no disk"
     found = once(rooms, schedule, clock)
     assert (found.status, found.rows[0].status, found.rows[0].tries) == (1, Status.FAILED, 2)
     assert once(rooms, schedule, clock) == Pass()
