@@ -15,10 +15,13 @@ from jobs.errors import JobError
 COMMANDS = {
     "ingest": "ingest",
     "search": "search",
+    "plan": "plan",
     "run": "run",
+    "status": "status",
     "schedule": "schedule",
     "explain": "explain",
     "audit": "audit",
+    "diff": "diff",
     "explain-mask": "explain_mask",
     "demo": "demo",
 }
