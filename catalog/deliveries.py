@@ -15,6 +15,9 @@ from catalog.search import instant, tile_of, times_of
 
 SUPERSEDED_BY = "clearcube:superseded_by"
 
+REJECTED = "clearcube:rejected"
+"""Why a user took an item out; it stays catalogued, and nothing is made of it."""
+
 Key = tuple[str, str]
 """Collection and id."""
 
@@ -25,13 +28,13 @@ def rule_deliveries(items: Iterable[Mapping[str, Any]]) -> dict[Key, str | None]
     """Raw items -> (collection, id) to the id of the delivery that supersedes it, or ``None``.
 
     Every item given is named, so that the mark of one whose better is gone is taken away. Items
-    without a tile or level are never compared.
+    without a tile or level are never compared; rejected ones supersede none.
     """
     groups: dict[Acquisition, list[Mapping[str, Any]]] = defaultdict(list)
     rulings: dict[Key, str | None] = {}
     for item in items:
         acquisition = acquisition_of(item)
-        if acquisition is None:
+        if acquisition is None or REJECTED in item["properties"]:
             rulings[_key(item)] = None
         else:
             groups[acquisition].append(item)

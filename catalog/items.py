@@ -70,6 +70,7 @@ def derived_item(
     bbox: Bbox | None = None,
     tile: str | None = None,
     status: str = "final",
+    request: Mapping[str, Any] | None = None,
     properties: Mapping[str, Any] | None = None,
     derived_from: Iterable[Mapping[str, Any]] = (),
     now: datetime | None = None,
@@ -78,7 +79,8 @@ def derived_item(
 
     ``when`` is an instant or a half-open period ``[start, end)``; as STAC's ``end_datetime`` is
     included, the item says the last microsecond before ``end``. ``derived_from`` are the items it
-    was made of. ``properties`` are added to, and win over, those made here.
+    was made of, ``request`` the parameters with which its job makes it again. ``properties`` are
+    added to, and win over, those made here.
     """
     if status not in ("final", "provisional"):
         raise CatalogError(f"item {item_id!r}: status {status!r} is neither final nor provisional")
@@ -103,6 +105,7 @@ def derived_item(
             "clearcube:inputs": dict(recipe.inputs),
             "clearcube:fingerprint": recipe.fingerprint,
             "clearcube:status": status,
+            **({} if request is None else {"clearcube:request": dict(request)}),
             "created": made,
             "updated": made,
             **(properties or {}),

@@ -45,6 +45,20 @@ def has_mask(entry: DateEntry, name: str) -> bool:
     return encoding(name).reads[0] in entry.variables
 
 
+def variables_read(spec: Spec, entry: DateEntry, name: str) -> tuple[str, ...]:
+    """Variables that decode an encoding of a date, in order of the cube's."""
+    declared = encoding(name)
+    group = mask_group(spec, name)
+    wanted = set(declared.reads)
+    if _is_seen_in_bands(entry, name):
+        wanted |= {v.name for v in spec.variables if v.group == group and v.kind == "reflectance"}
+    return tuple(
+        v.name
+        for v in spec.variables
+        if v.group == group and v.name in wanted and v.name in entry.variables
+    )
+
+
 def read_classes(
     cube: Cube, entries: Sequence[DateEntry], reading: MaskReading, group: str, window: Window
 ) -> Classes:
@@ -112,9 +126,7 @@ def _leave_out_unseen(
     cube: Cube, entry: DateEntry, name: str, group: str, window: Window, found: Classes
 ) -> None:
     """Bits say nothing of where nothing was seen: without an edge mask, reflectances do."""
-    declared = encoding(name)
-    edge = any(companion.outside for companion in declared.companions)
-    if declared.kind != "bits" or (edge and "edg" in entry.variables):
+    if not _is_seen_in_bands(entry, name):
         return
     bands = [
         v.name
@@ -129,6 +141,13 @@ def _leave_out_unseen(
             return
         observed |= cube.read(group, band, [entry.slot], window)[0] != REFLECTANCE_NODATA
     found[~observed] = NO_OBSERVATION
+
+
+def _is_seen_in_bands(entry: DateEntry, name: str) -> bool:
+    """Whether only the reflectances tell where a date was observed."""
+    declared = encoding(name)
+    edge = any(companion.outside for companion in declared.companions)
+    return declared.kind == "bits" and not (edge and "edg" in entry.variables)
 
 
 def _scaled(window: Window, ratio: float) -> Window:

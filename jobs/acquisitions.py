@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from catalog.backends.base import Document
+from catalog.deliveries import REJECTED
 from catalog.search import Interval, Query, instant
 from cube.grid import solar_offset
 from jobs.errors import RequestError
@@ -49,7 +50,7 @@ def acquisitions(
     days: dict[str, list[Document]] = {}
     offset = solar_offset(tile)
     for item in workspace.documents(query):
-        if "clearcube:job" in item["properties"]:
+        if "clearcube:job" in item["properties"] or REJECTED in item["properties"]:
             continue
         seen = instant(item["properties"]["datetime"])
         days.setdefault((seen + offset).strftime("%Y%m%d"), []).append(item)

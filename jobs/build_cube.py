@@ -1,21 +1,21 @@
 """JOB cube: the scenes of a tile, one task a date, into its Zarr time cube."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from catalog.backends.base import Document
-from catalog.fingerprint import fingerprint
-from catalog.search import normalise_tile, parse_datetime
+from catalog.search import Interval, normalise_tile, parse_datetime
+from catalog.spans import within
 from cube.errors import CubeError, GridError, StoreError
-from cube.grid import SNAP, Extent, footprint_in, solar_offset, tile_extent, union_extent
+from cube.grid import SNAP, Extent, footprint_in, tile_extent, union_extent
 from cube.loading import coarser_than_nominal, load_items, resampling_notes
 from cube.store import (
     DateEntry,
@@ -30,23 +30,28 @@ from cube.store import (
 )
 from cube.variables import NATIVE, Variable, group_name, level_variables
 from jobs.acquisitions import Acquisition, acquisitions, choose_level
+from jobs.dates import date_key, solar_day, time_of
 from jobs.errors import RequestError
-from jobs.job import Job, Plan, Stage, Unit
-from jobs.stores import VERSION, cube_id, cube_store, generation_path, publish_cube, source_of
+from jobs.job import Job, Plan, Stage, State, Target, TileParams, Unit
+from jobs.memory import LOAD_PIXELS, date_bytes
+from jobs.states import why_out
+from jobs.stores import (
+    COLLECTION,
+    VERSION,
+    cube_id,
+    cube_store,
+    generation_path,
+    publish_cube,
+    source_of,
+)
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
-LOAD_PIXELS = 1 << 25
-"""Pixels read at once of a date with one granule: a band's shard of a whole tile at 10 m, 64 MiB."""
 
-
-class CubeParams(BaseModel):
+class CubeParams(TileParams):
     """What a user may ask of a cube."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tile: str = Field(description="MGRS tile, e.g. 31UES.")
     datetime: str | None = Field(
         None, description="Acquisitions to add, STAC datetime; default all."
     )
@@ -89,30 +94,36 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
     level = choose_level(workspace, tile, params.level)
     interval = None if params.datetime is None else parse_datetime(params.datetime)
     found = acquisitions(workspace, tile, level, interval)
-    if not found:
-        raise RequestError(f"no {level} scene of tile {tile} is catalogued in {params.datetime}")
-    every = found if interval is None else acquisitions(workspace, tile, level, None)
     name = cube_id(workspace, tile, level)
-    path, spec, notes = _store(workspace, name, tile, level, params, found)
-    if cube_store(workspace, tile, level) not in (None, path):
-        # A new generation takes the place of the one in force, hence with all dates.
+    nothing = (
+        f"no {level} scene of tile {tile} is catalogued in {params.datetime or 'this workspace'}"
+    )
+    if not found and cube_store(workspace, tile, level) is None:
+        raise RequestError(nothing)
+    every = found if interval is None else acquisitions(workspace, tile, level, None)
+    path, spec, notes = _store(workspace, name, tile, level, params, found or every)
+    is_new_generation = cube_store(workspace, tile, level) not in (None, path)
+    if is_new_generation:
+        # It takes the place of the one in force, hence with all dates.
         found, interval = every, None
     held = {entry.key: entry for entry in open_store(path).valid_dates} if path.exists() else {}
     wanted = {date_key(one, spec): one for one in found}
-    offset = solar_offset(tile)
-    missing = {key: one for key, one in wanted.items() if key not in held}
-    replaced = {key: _same_day(one, held, wanted, offset) for key, one in missing.items()}
-    # A day whose first granule lies beyond what was asked for is not withdrawn, but left as it is.
-    asked = {_solar_day(one.time, offset) for one in found}
-    beyond = {_solar_day(one.time, offset) for one in every} - asked
-    kept = [entry for entry in held.values() if _solar_day(_time(entry), offset) not in beyond]
-    gone = _withdrawn(kept, wanted, interval, replaced)
+    missing = {
+        key: one
+        for key, one in wanted.items()
+        if key not in held and (is_new_generation or params.wants(f"{name}-{one.stamp}"))
+    }
+    replaced = {key: _same_day(one, held, wanted, tile) for key, one in missing.items()}
+    gone = _withdrawn(_asked(tile, held, found, every), wanted, interval, replaced)
+    if not found and not gone:
+        raise RequestError(nothing)
     for one in missing.values():
         notes += _notes(one, spec)
     units = [
         Unit(
             f"{name}-{one.stamp}",
             DateTask(str(path), spec, key, _stripped(one, spec), params.engine),
+            tuple(item["id"] for item in one.items),
         )
         for key, one in missing.items()
     ]
@@ -131,13 +142,39 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
         _require_store(path, spec)
         commit_date(path, entry, replaced[key])
 
+    memory = max((date_bytes(spec, len(one.items)) for one in missing.values()), default=0)
     return Plan(
-        stages=[Stage(f"cube {name}", units, load_date, commit)],
+        stages=[Stage(f"cube {name}", units, load_date, commit, memory=memory)],
         makes=[unit.key for unit in units],
         current=[f"{name}-{one.stamp}" for key, one in wanted.items() if key in held],
+        targets=[_target(workspace, name, missing, held, gone)],
         notes=notes,
-        finish=partial(_finish, workspace, name, path, gone, params.compact),
+        finish=partial(_finish, workspace, name, path, gone, params, interval),
     )
+
+
+def _target(
+    workspace: "Workspace",
+    name: str,
+    missing: Mapping[str, Acquisition],
+    held: Mapping[str, DateEntry],
+    gone: Collection[int],
+) -> Target:
+    """How the cube stands to the scenes that were asked for."""
+    parts = tuple(f"{name}-{one.stamp}" for one in missing.values())
+    if not held:
+        because = f"{len(missing)} dates are to be loaded"
+        return Target(COLLECTION, name, State.MISSING, (because,), parts)
+    known = {item["id"] for entry in held.values() for item in entry.items}
+    reasons = [
+        f"{item['id']} {'changed' if item['id'] in known else 'is new'}"
+        for one in missing.values()
+        for item in one.items
+    ]
+    leaving = [item for e in held.values() if e.slot in gone for item in e.items]
+    reasons += [f"{item['id']} {why_out(workspace, item['id'])}" for item in leaving]
+    state = State.STALE if reasons else State.CURRENT
+    return Target(COLLECTION, name, state, tuple(reasons), parts)
 
 
 def load_date(task: DateTask) -> dict[str, Any]:
@@ -163,19 +200,6 @@ def load_date(task: DateTask) -> dict[str, Any]:
     return {"variables": sorted(present), "clipped": clipped}
 
 
-def date_key(acquisition: Acquisition, spec: Spec) -> str:
-    """Acquisition -> fingerprint of what its date in the cube is made of."""
-    return fingerprint(
-        {
-            "job": "cube",
-            "version": VERSION,
-            "items": [source_of(item) for item in acquisition.items],
-            "groups": spec.groups,
-            "extent": [spec.extent.left, spec.extent.bottom, spec.extent.right, spec.extent.top],
-        }
-    )
-
-
 def _at_once(task: DateTask, group: str, part: Extent) -> Iterator[Sequence[Variable]]:
     """Variables of a group, some at a time: as many as fit into the memory of a load.
 
@@ -189,6 +213,13 @@ def _at_once(task: DateTask, group: str, part: Extent) -> Iterator[Sequence[Vari
         count = len(variables)
     for first in range(0, len(variables), count):
         yield variables[first : first + count]
+
+
+def planned_spec(workspace: "Workspace", tile: str, level: str) -> Spec:
+    """What the cube of a tile and level is made as, or would be."""
+    found = acquisitions(workspace, tile, level, None)
+    params = CubeParams(tile=tile)
+    return _store(workspace, cube_id(workspace, tile, level), tile, level, params, found)[1]
 
 
 # --- the store ------------------------------------------------------------------------------------
@@ -341,49 +372,56 @@ def _notes(one: Acquisition, spec: Spec) -> list[str]:
 
 
 def _same_day(
-    one: Acquisition,
-    held: Mapping[str, DateEntry],
-    wanted: Mapping[str, Acquisition],
-    offset: timedelta,
+    one: Acquisition, held: Mapping[str, DateEntry], wanted: Mapping[str, Acquisition], tile: str
 ) -> tuple[int, ...]:
     """Slots in force of the acquisition's solar day, made of other deliveries."""
-    day = _solar_day(one.time, offset)
+    day = solar_day(one.time, tile)
     return tuple(
         entry.slot
         for key, entry in held.items()
-        if key not in wanted and _solar_day(_time(entry), offset) == day
+        if key not in wanted and solar_day(time_of(entry), tile) == day
     )
 
 
-def _solar_day(time: datetime, offset: timedelta) -> date:
-    return (time + offset).date()
+def _asked(
+    tile: str,
+    held: Mapping[str, DateEntry],
+    found: Iterable[Acquisition],
+    every: Iterable[Acquisition],
+) -> list[DateEntry]:
+    """Slots but those of a day whose first granule lies beyond what was asked for.
 
-
-def _time(entry: DateEntry) -> datetime:
-    return datetime.fromtimestamp(entry.time / 1000, UTC)
+    They are not withdrawn, but left as they are.
+    """
+    asked: set[date] = {solar_day(one.time, tile) for one in found}
+    beyond = {solar_day(one.time, tile) for one in every} - asked
+    return [entry for entry in held.values() if solar_day(time_of(entry), tile) not in beyond]
 
 
 def _withdrawn(
     held: Iterable[DateEntry],
     wanted: Mapping[str, Acquisition],
-    interval: Any,
+    interval: Interval | None,
     replaced: Mapping[str, tuple[int, ...]],
 ) -> list[int]:
     """Slots in force, within what was asked, whose deliveries are no longer catalogued."""
     taken = {slot for slots in replaced.values() for slot in slots}
-    start, end = interval or (None, None)
     return [
         entry.slot
         for entry in held
         if entry.key not in wanted
         and entry.slot not in taken
-        and (start is None or entry.time >= start.timestamp() * 1000)
-        and (end is None or entry.time < end.timestamp() * 1000)
+        and within(time_of(entry), [interval or (None, None)])
     ]
 
 
 def _finish(
-    workspace: "Workspace", name: str, path: Path, gone: Sequence[int], compact: bool
+    workspace: "Workspace",
+    name: str,
+    path: Path,
+    gone: Sequence[int],
+    params: CubeParams,
+    interval: Interval | None,
 ) -> None:
     with contextlib.suppress(OSError):
         staging_directory(path, "").rmdir()  # only where nothing waits in it
@@ -392,11 +430,12 @@ def _finish(
     if gone:
         retire_dates(path, gone)
     cube = open_store(path)
-    if compact and [entry.slot for entry in cube.valid_dates] != list(range(len(cube.dates))):
+    is_compact = [entry.slot for entry in cube.valid_dates] == list(range(len(cube.dates)))
+    if params.compact and not is_compact:
         target = generation_path(workspace, name, cube.spec.generation + 1)
         compact_cube(path, target)
         path = target
-    publish_cube(workspace, name, path)
+    publish_cube(workspace, name, path, interval or (None, None))
 
 
 JOB = Job(

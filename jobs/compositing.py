@@ -1,34 +1,43 @@
-"""What workers do for a synthesis: weights of a date, composites of a block, COGs of an asset."""
+"""What workers do for a product of periods: weights of a date, layers of a block, files of a layer."""
 
+import functools
 import io
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from catalog.fingerprint import fingerprint
 from cube.bands import REFLECTANCE_NODATA
-from cube.composite import EPOCH
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError, StoreError
 from cube.grid import Block, Extent
 from cube.periods import Period
-from cube.rasters import strips, write_cog, write_picture
-from cube.store import Cube, DateEntry, open_store
-from cube.synthesis import composite, method
-from cube.weights import cloud_weight, coarse_cloud_weights, not_clear
+from cube.rasters import read_window, strips, write_cog, write_picture
+from cube.store import Cube, open_store
+from cube.weights import CloudWeightParams, coarse_cloud_weights, not_clear
+from jobs.block_dates import BlockDates
+from jobs.product import Layer, Product
+from jobs.registry import find_job
 from jobs.runner.publish import checksum
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Array = npt.NDArray[Any]
 
 STRIP = 1024
 """Rows of a mask decoded at once for the weights of a date: 11 MB of a whole tile at 10 m."""
+
+BLOCKS = "blocks.json"
+"""Beside the files of a product: what each of its blocks was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +47,18 @@ class WeightTask:
     store: str
     slot: int
     reading: MaskReading
-    method: str
-    params: Mapping[str, Any]
+    weights: Mapping[str, Any]
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a period was made to before: blocks made of the same are taken from there."""
+
+    folder: str
+    """Where ``blocks.json`` is."""
+    files: Mapping[str, tuple[str, str]]
+    """Key of an asset -> its path and checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +70,22 @@ class PeriodTask:
     """Dates of the window in order of time."""
     folder: str
     """Where the blocks of the period wait to become assets."""
+    before: Before | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockTask:
     """All periods of one block."""
 
+    job: str
+    request: Mapping[str, Any]
+    """Parameters of the job."""
     store: str
     block: Block
     periods: tuple[PeriodTask, ...]
     reading: MaskReading
-    method: str
-    params: Mapping[str, Any]
-    weights: Mapping[int, str]
-    """Slot -> file of the date's coarse weights; empty for methods without."""
+    weights: Mapping[int, str] = field(default_factory=dict)
+    """Slot -> file of the date's coarse weights; empty for products without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +93,15 @@ class AssetTask:
     """One file of one period."""
 
     folder: str
-    layer: str
+    layer: Layer
     group: str
     extent: Extent
     resolution: int
     factor: int
     blocks: tuple[Block, ...]
     path: str
-    dtype: str
-    nodata: float | None
-    scale: float
-    average: bool
-    title: str
+    picture: tuple[str, str, str] | None = None
+    """Layers shown as red, green and blue, where the file is a picture."""
 
 
 def make_weights(task: WeightTask) -> None:
@@ -96,79 +113,71 @@ def make_weights(task: WeightTask) -> None:
     entry = cube.dates[task.slot]
     group = mask_group(cube.spec, task.reading.encoding)
     height, width = cube.spec.shape(group)
-    params = method(task.method).params.model_validate(dict(task.params))
+    params = CloudWeightParams.model_validate(dict(task.weights))
 
     def rows(first: int, last: int) -> Array:
         window = (slice(first, last), slice(0, width))
-        return not_clear(read_classes(cube, [entry], task.reading, group, window)[0], params)  # type: ignore[arg-type]
+        return not_clear(read_classes(cube, [entry], task.reading, group, window)[0], params)
 
     coarse = coarse_cloud_weights(
         ((first, rows(first, last)) for first, last in strips(height, STRIP)),
         (height, width),
         cube.spec.groups[group],
-        params,  # type: ignore[arg-type]
+        params,
     )
     _save(path, lambda stream: np.save(stream, coarse))
 
 
-def composite_block(task: BlockTask) -> dict[str, dict[str, list[int]] | str]:
-    """All dates of a block -> one file a period and group; returns pixels by status.
+def make_block(task: BlockTask) -> dict[str, dict[str, Any] | str]:
+    """All dates of a block -> one file a period and group; returns counts and fingerprints.
 
     Periods are done one after the other, so that memory holds the dates of one window only, and
-    one that fails (then its cause is returned) leaves the others be. Whatever was finished before
-    an interruption is not made again.
+    one that fails (then its cause is returned) leaves the others be. What was finished before an
+    interruption is not made again; what was made of the same before is taken from there.
     """
+    job = find_job(task.job)
+    if job.product is None:
+        raise StoreError(f"job {task.job} declares no product")
     cube = open_store(task.store)
-    found: dict[str, dict[str, list[int]] | str] = {}
+    params = job.params.model_validate(dict(task.request))
+    found: dict[str, dict[str, Any] | str] = {}
     for part in task.periods:
         try:
-            found[part.period.label] = _composite_period(cube, task, part)
+            found[part.period.label] = _make_period(job.product, params, cube, task, part)
         except CubeError as error:
             found[part.period.label] = str(error)
     return found
 
 
-def _composite_period(cube: Cube, task: BlockTask, part: PeriodTask) -> dict[str, list[int]]:
-    counts = {}
-    for group in cube.spec.groups:
-        path = block_path(part.folder, group, task.block)
-        if not path.exists():
-            layers = _composite_layers(cube, task, part, group)
-            _save(path, partial(_write_layers, layers=layers))
-        status = _read_layer(path, "status")
-        if status is None:
-            raise StoreError(f"{path} holds no status; remove it and run the same again")
-        counts[group] = np.bincount(status.ravel(), minlength=5).tolist()
-    return counts
+def recipe_of(product: Product, job: str, reading: MaskReading, params: Any) -> str:
+    """What all blocks of a request share -> 16 digits."""
+    return fingerprint(
+        {
+            "job": job,
+            "version": product.numbers(params),
+            "parameters": product.parameters(params),
+            "mask": [reading.encoding, reading.reading, reading.buffer, dict(reading.options)],
+        }
+    )
 
 
-def write_asset(task: AssetTask) -> dict[str, Any]:
-    """The blocks of one layer -> a COG; returns its file fields."""
+def write_file(task: AssetTask) -> dict[str, Any]:
+    """The blocks of a layer (or of the three of a picture) -> its file; returns its fields."""
     path = Path(task.path)
+    if task.picture is not None:
+        write_picture(path, _pictured(task, task.picture))
+        return file_fields(path)
+    layer = task.layer
     write_cog(
         path,
         task.extent.geobox(task.resolution),
-        lambda first, last: _assembled(task, task.layer, first, last),
-        dtype=task.dtype,
-        nodata=task.nodata,
-        scale=task.scale,
-        description=task.title,
-        average=task.average,
+        lambda first, last: _assembled(task, layer.name, first, last),
+        dtype=layer.dtype,
+        nodata=layer.nodata,
+        scale=layer.scale,
+        description=layer.asset,
+        average=layer.average,
     )
-    return file_fields(path)
-
-
-def write_thumbnail(task: AssetTask) -> dict[str, Any]:
-    """The blocks of red, green and blue -> a small picture; returns its file fields."""
-    height, width = task.extent.shape(task.resolution)
-    step = max(1, max(height, width) // 512)
-    names = ("red", "green", "blue")
-    parts = [
-        np.stack([_assembled(task, name, a, b)[::step, ::step] for name in names], axis=-1)
-        for a, b in strips(height, 512 * step)
-    ]
-    path = Path(task.path)
-    write_picture(path, true_colour(np.concatenate(parts)))
     return file_fields(path)
 
 
@@ -191,108 +200,109 @@ def file_fields(path: Path) -> dict[str, Any]:
 
 
 def block_path(folder: str, group: str, block: Block) -> Path:
-    """Where the composite of a block waits."""
-    return Path(folder) / f"{group}-{block.key}.layers"
+    """Where the layers of a block wait; the name holds its place, so that cuts do not mix."""
+    return Path(folder) / f"{group}-{block.key}-{block.y0}-{block.x0}.layers"
 
 
-def _composite_layers(
-    cube: Cube, task: BlockTask, part: PeriodTask, group: str
-) -> dict[str, Array]:
-    window = task.block.window(cube.spec.factor(group))
-    entries = [cube.dates[slot] for slot in part.slots]
-    names = band_names(cube, entries, group)
-    bands = {name: cube.read(group, name, part.slots, window) for name in names}
-    shown = method(task.method)
-    params = shown.params.model_validate(dict(task.params))
-    made = composite(
-        shown,
-        params,
-        part.period,
-        bands,
-        read_classes(cube, entries, task.reading, group, window),
-        np.array([_day(entry) for entry in entries], np.int32),
-        _weights(cube, task, part, group, window, params) if shown.weights_cloud else None,
-        _blue(cube, task, part, group, bands),
-    )
-    layers: dict[str, Array] = {
-        "weight": made.weight,
-        "date": made.date,
-        "status": made.status,
-        "clear_count": made.clear_count,
-        "total_count": made.total_count,
-    }
-    return {**made.bands, **layers}
+def block_name(group: str, block: Block) -> str:
+    """A block of a group in ``blocks.json``."""
+    return f"{group}-{block.y0}-{block.x0}-{block.height}-{block.width}"
 
 
-def band_names(cube: Cube, entries: Sequence[DateEntry], group: str) -> list[str]:
-    """Reflectance bands of a group that some date has."""
-    held = {name for entry in entries for name in entry.variables}
-    return [
-        v.name
-        for v in cube.spec.variables
-        if v.group == group and v.kind == "reflectance" and v.name in held
-    ]
+# --- a block --------------------------------------------------------------------------------------
 
 
-def _weights(
-    cube: Cube,
-    task: BlockTask,
-    part: PeriodTask,
-    group: str,
-    window: tuple[slice, slice],
-    params: Any,
-) -> Array:
-    rows, columns = window
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    out = np.empty((len(part.slots), *shape), np.float32)
-    for index, slot in enumerate(part.slots):
-        coarse = _load_weights(task.weights[slot])
-        out[index] = cloud_weight(
-            coarse, rows.start, columns.start, shape, cube.spec.groups[group], params
+def _make_period(
+    product: Product, params: "BaseModel", cube: Cube, task: BlockTask, part: PeriodTask
+) -> dict[str, Any]:
+    entries = tuple(cube.dates[slot] for slot in part.slots)
+    weights = product.weights(params)
+    tallies: dict[str, list[int]] = {}
+    made_of: dict[str, str] = {}
+    taken = 0
+    for group in cube.spec.groups:
+        layers = product.layers(cube.spec, entries, group, params)
+        if not layers:
+            continue
+        files = tuple(task.weights[slot] for slot in part.slots) if weights else ()
+        dates = BlockDates(
+            cube, group, task.block, part.period, entries, task.reading, weights, files
         )
-    return out
+        reads = product.reads(cube.spec, entries, group, params)
+        recipe = recipe_of(product, task.job, task.reading, params)
+        name = block_name(group, task.block)
+        made_of[name] = dates.fingerprint(recipe, reads)
+        path = block_path(part.folder, group, task.block)
+        made = _read_layers(path)
+        if made is None:
+            before = _before(part.before, name, made_of[name], dates, layers)
+            taken += before is not None
+            made = before or product.compose(dates, params)
+            _save(path, partial(_write_layers, layers=made))
+        tallies[group] = list(product.tally(made))
+    return {"counts": tallies, "made_of": made_of, "taken": taken}
 
 
-def _load_weights(path: str) -> Array:
+def _before(
+    before: Before | None, name: str, made_of: str, dates: BlockDates, layers: Sequence[Layer]
+) -> dict[str, Array] | None:
+    """Layers of a block as they were made before, where they were made of the same."""
+    if before is None or not made_of or _made_of(before.folder).get(name) != made_of:
+        return None
+    found: dict[str, Array] = {}
+    for layer in layers:
+        path, digest = before.files.get(layer.asset, ("", ""))
+        if not path or not _is_intact(path, digest):
+            return None
+        try:
+            found[layer.name] = read_window(path, dates.window)
+        except CubeError:
+            return None  # then it is made again
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _made_of(folder: str) -> Mapping[str, str]:
     try:
-        weights: Array = np.load(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read the weights of a date, {path}: {error}") from error
-    return weights
+        found = json.loads((Path(folder) / BLOCKS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _blue(
-    cube: Cube, task: BlockTask, part: PeriodTask, group: str, bands: Mapping[str, Array]
-) -> Array:
-    """Blue on the grid of a group: its own, else the mean of the four finer pixels."""
-    if "blue" in bands:
-        return bands["blue"]
-    finest = next(iter(cube.spec.groups))
-    if finest == group or cube.spec.variable(finest, "blue") is None:
-        return next(iter(bands.values()))
-    window = task.block.window(cube.spec.factor(finest))
-    return _halved(cube.read(finest, "blue", part.slots, window))
+@functools.lru_cache(maxsize=256)
+def _is_intact(path: str, digest: str) -> bool:
+    """Whether a file is what the item says: damage must not be handed on as something new."""
+    try:
+        return checksum(Path(path)) == digest
+    except OSError:
+        return False
 
 
-def _halved(fine: Array) -> Array:
-    """(time, 2y, 2x) int16 -> (time, y, x) int16 mean of four, nodata where one of them is."""
-    dates, height, width = fine.shape
-    four = fine.reshape(dates, height // 2, 2, width // 2, 2)
-    mean: Array = np.rint(four.mean(axis=(2, 4), dtype=np.float32)).astype(np.int16)
-    mean[(four == REFLECTANCE_NODATA).any(axis=(2, 4))] = REFLECTANCE_NODATA
-    return mean
+# --- a file ---------------------------------------------------------------------------------------
 
 
-def _assembled(task: AssetTask, layer: str, first: int, last: int) -> Array:
+def _pictured(task: AssetTask, names: tuple[str, str, str]) -> Array:
+    height, width = task.extent.shape(task.resolution)
+    step = max(1, max(height, width) // 512)
+    parts = [
+        np.stack([_assembled(task, name, a, b)[::step, ::step] for name in names], axis=-1)
+        for a, b in strips(height, 512 * step)
+    ]
+    return true_colour(np.concatenate(parts))
+
+
+def _assembled(task: AssetTask, name: str, first: int, last: int) -> Array:
     """Rows of a layer -> ``(rows, x)``, from the blocks that lie there."""
     width = task.extent.shape(task.resolution)[1]
-    out: Array = np.full((last - first, width), task.nodata or 0, task.dtype)
+    nodata = 0 if task.layer.nodata is None else task.layer.nodata
+    out: Array = np.full((last - first, width), nodata, task.layer.dtype)
     for block in task.blocks:
         rows, columns = block.window(task.factor)
         top, bottom = max(rows.start, first), min(rows.stop, last)
         if top >= bottom:
             continue
-        made = _read_layer(block_path(task.folder, task.group, block), layer)
+        made = _read_layer(block_path(task.folder, task.group, block), name)
         if made is not None:
             part = made[top - rows.start : bottom - rows.start]
             out[top - first : bottom - first, columns] = part
@@ -305,6 +315,17 @@ def _write_layers(stream: BinaryIO, layers: Mapping[str, Array]) -> None:
     stream.write(b"\n")
     for layer in layers.values():
         stream.write(layer.tobytes())
+
+
+def _read_layers(path: Path) -> dict[str, Array] | None:
+    """Every layer of a block; None where it is not made yet, or cannot be read and is made again."""
+    try:
+        with path.open("rb") as stream:
+            names = list(json.loads(stream.readline()))
+        found = {name: _read_layer(path, name) for name in names}
+    except (OSError, ValueError):
+        return None
+    return {name: layer for name, layer in found.items() if layer is not None}
 
 
 def _read_layer(path: Path, name: str) -> Array | None:
@@ -333,8 +354,3 @@ def _save(path: Path, write: Callable[[Any], None]) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _day(entry: DateEntry) -> int:
-    """UTC day of a date since 1970-01-01."""
-    return int((entry.datetime - np.datetime64(EPOCH)) // np.timedelta64(1, "D"))

@@ -1,30 +1,40 @@
 """JOB decode-masks: the encoded masks of a cube, one task a date, into mask items."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from catalog.backends.base import Document
 from catalog.collections import cloud_mask_collection
-from catalog.items import NAME, Recipe, derived_item
+from catalog.items import NAME, Recipe, derived_item, utc_text
 from catalog.search import normalise_tile, parse_datetime
 from cube.classes import CLASSES, CLOUD, NO_OBSERVATION, SEEN, THIN_CLOUD, palette
-from cube.decoding import MaskReading, count_contradictions, has_mask, mask_group, read_classes
+from cube.decoding import (
+    MaskReading,
+    count_contradictions,
+    mask_group,
+    read_classes,
+    variables_read,
+)
 from cube.errors import BandError
 from cube.grid import lonlat
 from cube.masks import READINGS, encoding, encodings
 from cube.rasters import strips, write_cog, write_picture
 from cube.store import Cube, DateEntry, open_store
 from cube.variables import level_variables
+from jobs.dates import PENDING, TileDate, pixel_checksum, tile_dates, time_of
 from jobs.errors import RequestError
-from jobs.job import Job, Plan, Stage, Unit
-from jobs.runner.publish import PNG, checksum, cog_asset, is_current, publish, published
+from jobs.job import Job, Plan, Stage, TileParams, Unit
+from jobs.memory import mask_bytes
+from jobs.runner.publish import PNG, checksum, cog_asset, percent, publish, published
+from jobs.states import assess
 from jobs.stores import cube_id, cube_store
 
 if TYPE_CHECKING:
@@ -32,15 +42,15 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 
+CHECKSUM = "clearcube:checksum"
+"""Property of a mask: checksum of its classes, so that what uses them knows whether they changed."""
+
 Array = npt.NDArray[Any]
 
 
-class MaskParams(BaseModel):
+class MaskParams(TileParams):
     """What a user may ask of decoded masks."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tile: str = Field(description="MGRS tile, e.g. 31UES.")
     datetime: str | None = Field(None, description="Dates to decode, STAC datetime; default all.")
     encoding: str = Field(
         "scl", description="Encoded mask: scl, clm, classi, ... (see explain-mask)."
@@ -107,10 +117,17 @@ def mask_level(name: str) -> str:
     )
 
 
-def mask_id(tile: str, entry: DateEntry, method: str, variant: str | None) -> str:
+def mask_id(tile: str, time: datetime, method: str, variant: str | None) -> str:
     """Id of a mask item: ``31UES_20190516T105659_scl``, with ``_VARIANT`` where it is named."""
-    stamp = entry.datetime.astype("datetime64[s]").item().strftime("%Y%m%dT%H%M%S")
-    return "_".join(filter(None, (tile, stamp, method, variant)))
+    return "_".join(filter(None, (tile, f"{time:%Y%m%dT%H%M%S}", method, variant)))
+
+
+def has_mask(one: TileDate, name: str) -> bool:
+    """Whether a date was delivered with the encoding's main raster."""
+    wanted = encoding(name).reads[0]
+    if one.entry is not None:
+        return wanted in one.entry.variables
+    return any(wanted in item["assets"] for item in one.acquisition.items)
 
 
 def needs(workspace: "Workspace", params: MaskParams) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -121,65 +138,67 @@ def needs(workspace: "Workspace", params: MaskParams) -> Sequence[tuple[str, Map
 
 
 def plan(workspace: "Workspace", params: MaskParams) -> Plan:
-    """Dates of the cube whose mask item is missing or was made otherwise."""
+    """Dates whose mask item is missing or was made otherwise."""
     tile, level = normalise_tile(params.tile), mask_level(params.encoding)
+    interval = None if params.datetime is None else parse_datetime(params.datetime)
+    dates = tile_dates(workspace, tile, level, interval)
     path = cube_store(workspace, tile, level)
-    if path is None:
-        raise RequestError(f"there is no {level} cube of tile {tile}; run cube first")
-    cube = open_store(path)
-    entries = dates_within(cube, params.datetime)
-    notes = [_without(entry, params) for entry in entries if not has_mask(entry, params.encoding)]
-    wanted = {
-        mask_id(tile, entry, params.encoding, params.name): entry
-        for entry in entries
-        if has_mask(entry, params.encoding)
-    }
+    if not dates:
+        raise RequestError(f"no {level} scene of tile {tile} is catalogued; ingest some first")
+    cube = None if path is None else open_store(path)
     collection = cloud_mask_collection(params.encoding)
-    recipes = {name: mask_recipe(entry, params) for name, entry in wanted.items()}
-    missing = [
-        name
-        for name in wanted
-        if not is_current(published(workspace, collection, name), recipes[name].fingerprint)
+    with_mask = [one for one in dates if has_mask(one, params.encoding)]
+    named = {mask_id(tile, one.time, params.encoding, params.name): one for one in with_mask}
+    recipes = {name: mask_recipe(cube, one, params) for name, one in named.items()}
+    targets = [
+        assess(workspace, published(workspace, collection, name), collection, name, recipe)
+        for name, recipe in recipes.items()
+        if params.wants(name)
     ]
-    units = [
-        Unit(name, _task(workspace, path, wanted[name], params, name, recipes[name]))
-        for name in missing
-    ]
-    source = workspace.catalog.item("cubes", cube_id(workspace, tile, level))
+    due = {target.item_id for target in targets if target.is_due}
+    wanted = {n: one.entry for n, one in named.items() if n in due and one.entry is not None}
+    tasks = {
+        name: _task(workspace, path, entry, params, name, recipes[name])
+        for name, entry in wanted.items()
+        if path is not None
+    }
+    units = [Unit(name, task, named[name].items) for name, task in tasks.items()]
+    source = published(workspace, "cubes", cube_id(workspace, tile, level))
 
     def finished(unit: Unit, result: Mapping[str, Any]) -> None:
-        entry, recipe = wanted[unit.key], recipes[unit.key]
-        publish(workspace, [_item(unit.payload, cube, entry, recipe, params, result, source)])
+        if cube is not None and source is not None:
+            entry, recipe = wanted[unit.key], recipes[unit.key]
+            publish(workspace, [_item(unit.payload, cube, entry, recipe, params, result, source)])
 
+    stage = Stage(
+        f"masks {params.encoding} {tile}",
+        units,
+        decode_date,
+        finished,
+        memory=0 if cube is None else mask_bytes(cube.spec, params.mask_reading()),
+        count=len(due),
+    )
     return Plan(
-        stages=[Stage(f"masks {params.encoding} {tile}", units, decode_date, finished)],
-        makes=missing,
-        current=[name for name in wanted if name not in set(missing)],
-        notes=notes,
+        stages=[stage],
+        makes=list(tasks),
+        current=[target.item_id for target in targets if not target.is_due],
+        targets=targets,
+        notes=[_without(one, params) for one in dates if not has_mask(one, params.encoding)],
     )
 
 
-def dates_within(cube: Cube, text: str | None) -> list[DateEntry]:
-    """Valid dates of a cube within a STAC datetime, in order."""
-    if text is None:
-        return list(cube.valid_dates)
-    start, end = parse_datetime(text)
-    return [
-        entry
-        for entry in cube.valid_dates
-        if (start is None or entry.time >= start.timestamp() * 1000)
-        and (end is None or entry.time < end.timestamp() * 1000)
-    ]
-
-
-def mask_recipe(entry: DateEntry, params: MaskParams) -> Recipe:
-    """What the mask of a date is made from and how."""
+def mask_recipe(cube: Cube | None, one: TileDate, params: MaskParams) -> Recipe:
+    """What the mask of a date is made from and how; pixels that are to come are equal to none."""
+    checksum = PENDING
+    if cube is not None and one.entry is not None:
+        read = variables_read(cube.spec, one.entry, params.encoding)
+        checksum = pixel_checksum(cube, one.entry, read)
     return Recipe(
         job="decode-masks",
         version=VERSION,
         method=params.encoding,
         parameters=params.parameters,
-        inputs={"cube-date": entry.key, **{i["id"]: i["version"] for i in entry.items}},
+        inputs=dict.fromkeys(one.items, checksum),
     )
 
 
@@ -193,12 +212,14 @@ def decode_date(task: MaskTask) -> dict[str, Any]:
     folder = Path(task.folder)
     counts = np.zeros(len(CLASSES), np.int64)
     contradictory = 0
+    pixels = hashlib.sha256(f"{height} {width}".encode())
 
     def classes(first: int, last: int) -> Array:
         nonlocal contradictory
         window = (slice(first, last), slice(0, width))
         found: Array = read_classes(cube, [entry], task.reading, group, window)[0]
         counts[:] += np.bincount(found.ravel(), minlength=len(CLASSES))
+        pixels.update(np.ascontiguousarray(found).data)
         contradictory += count_contradictions(cube, entry, task.reading.encoding, window)
         return found
 
@@ -232,6 +253,7 @@ def decode_date(task: MaskTask) -> dict[str, Any]:
     return {
         "counts": counts.tolist(),
         "contradictions": contradictory,
+        "checksum": pixels.hexdigest()[:16],
         "resolution": resolution,
         "files": {
             key: {
@@ -284,7 +306,7 @@ def _item(
 ) -> Document:
     counts = result["counts"]
     observed = sum(counts) - counts[NO_OBSERVATION]
-    percent = {each.name: _percent(counts[each.code], observed) for each in CLASSES[1:]}
+    shares = {each.name: percent(counts[each.code], observed) for each in CLASSES[1:]}
     geometry, bbox = lonlat(cube.spec.extent)
     extent, resolution = cube.spec.extent, result["resolution"]
     assets: dict[str, Any] = {}
@@ -300,17 +322,18 @@ def _item(
     return derived_item(
         task.item_id,
         cloud_mask_collection(params.encoding),
-        when=datetime.fromtimestamp(entry.time / 1000, UTC),
+        when=time_of(entry),
         geometry=geometry,
         bbox=(bbox[0], bbox[1], bbox[2], bbox[3]),
         tile=cube.spec.tile,
         recipe=recipe,
         properties={
-            "eo:cloud_cover": _percent(counts[CLOUD] + counts[THIN_CLOUD], observed),
-            "clearcube:clear_percentage": _percent(sum(counts[c] for c in SEEN), observed),
-            "clearcube:observed_percentage": _percent(observed, sum(counts)),
-            "clearcube:classes": percent,
+            "eo:cloud_cover": percent(counts[CLOUD] + counts[THIN_CLOUD], observed),
+            "clearcube:clear_percentage": percent(sum(counts[c] for c in SEEN), observed),
+            "clearcube:observed_percentage": percent(observed, sum(counts)),
+            "clearcube:classes": shares,
             "clearcube:contradictory_pixels": result["contradictions"],
+            CHECKSUM: result["checksum"],
             "clearcube:variant": params.name or "",
             "processing:level": "L1C" if cube.spec.level == "l1c" else "L2A",
             "proj:code": f"EPSG:{extent.epsg}",
@@ -318,6 +341,7 @@ def _item(
         },
         assets=assets,
         derived_from=[*entry.items, source],
+        request=params.recorded(tile=cube.spec.tile, datetime=utc_text(time_of(entry))),
     )
 
 
@@ -359,10 +383,6 @@ def _about_thumbnail(_name: str) -> dict[str, Any]:
 _ABOUT = {"mask": _about_mask, "bits": _about_bits, "thumbnail": _about_thumbnail}
 
 
-def _percent(part: int, whole: int) -> float:
-    return round(100.0 * part / whole, 2) if whole else 0.0
-
-
 def is_held(variable: str) -> bool:
     """Whether the cube of some level holds a variable of this name."""
     return any(
@@ -370,9 +390,8 @@ def is_held(variable: str) -> bool:
     )
 
 
-def _without(entry: DateEntry, params: MaskParams) -> str:
-    names = ", ".join(item["id"] for item in entry.items)
-    return f"{names} came without {params.encoding}: no mask of that date"
+def _without(one: TileDate, params: MaskParams) -> str:
+    return f"{', '.join(one.items)} came without {params.encoding}: no mask of that date"
 
 
 JOB = Job(

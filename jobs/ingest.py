@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from catalog.backends.base import Document
-from catalog.deliveries import SUPERSEDED_BY, apply_deliveries
+from catalog.deliveries import REJECTED, SUPERSEDED_BY, apply_deliveries
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
@@ -344,7 +344,7 @@ def _settled(workspace: "Workspace", items: list[Document]) -> Iterator[tuple[Do
 
     The others are deliveries in the catalogue whose mark changes with what came.
     """
-    given = {_key(item): item for item in items}
+    given = {_key(item): _still_rejected(workspace, item) for item in items}
     around: dict[tuple[str, str], Document] = {}
     for (tile, level), days in _places(items).items():
         query = Query(tiles=(tile,), level=level, datetime=days, limit=1000)
@@ -352,6 +352,14 @@ def _settled(workspace: "Workspace", items: list[Document]) -> Iterator[tuple[Do
     marked = {_key(item): item for item in apply_deliveries((around | given).values())}
     for key, item in (given | marked).items():
         yield item, key in given
+
+
+def _still_rejected(workspace: "Workspace", item: Document) -> Document:
+    """A scene that a user took out stays out when it is ingested again."""
+    held = _held(workspace, item)
+    if held is not None and REJECTED in held["properties"]:
+        item["properties"][REJECTED] = held["properties"][REJECTED]
+    return item
 
 
 def _places(items: Iterable[Document]) -> dict[tuple[str, str], tuple[datetime, datetime]]:

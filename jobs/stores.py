@@ -1,15 +1,17 @@
 """Which Zarr store is the cube of a tile and level, and what its item says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
 from catalog.items import Recipe, derived_item, utc_text
+from catalog.search import Interval
+from catalog.spans import from_recorded, merged, recorded
 from cube.errors import StoreError
 from cube.grid import lonlat
-from cube.store import Cube, DateEntry, open_store
+from cube.store import Cube, DateEntry, Spec, open_store
 from cube.variables import Variable
 from jobs.runner.publish import publish, published
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
 COLLECTION = "cubes"
+
+SPANS = "clearcube:spans"
+"""Property of a cube: spans of time whose scenes it was asked to hold, ``[start, end)`` in UTC."""
 
 ZARR = "application/vnd+zarr"
 """The media type that QGIS and xpystac both know a Zarr store by."""
@@ -48,17 +53,30 @@ def generation_path(workspace: "Workspace", name: str, generation: int) -> Path:
     return workspace.cubes / f"{name}{suffix}.zarr"
 
 
-def publish_cube(workspace: "Workspace", name: str, path: Path) -> bool:
-    """Bring the item of a cube up to date with its store; whether anything changed."""
+def publish_cube(workspace: "Workspace", name: str, path: Path, asked: Interval) -> bool:
+    """Bring the item of a cube up to date with its store; whether anything changed.
+
+    ``asked`` is the span whose scenes the cube has been brought up to date with; the item remembers
+    all of them. The item of a cube that holds no date any more is taken away.
+    """
     cube = open_store(path)
     if not cube.valid_dates:
-        return False
-    counts = publish(workspace, [cube_item(name, cube)])
+        return workspace.catalog.delete_items([(COLLECTION, name)]) > 0
+    item = published(workspace, COLLECTION, name)
+    spans = merged([*asked_spans(item), asked])
+    counts = publish(workspace, [cube_item(name, cube, spans)])
     return counts.unchanged == 0
 
 
-def cube_item(name: str, cube: Cube) -> Document:
-    """Committed state of a store -> the STAC item of the cube."""
+def asked_spans(item: Document | None) -> list[Interval]:
+    """Item of a cube -> the spans of time whose scenes it was asked to hold."""
+    if item is None:
+        return []
+    return from_recorded(item["properties"].get(SPANS, []))
+
+
+def cube_item(name: str, cube: Cube, spans: Iterable[Interval] = ((None, None),)) -> Document:
+    """Committed state of a store, and what it was asked to hold -> the STAC item of the cube."""
     geometry, bbox = lonlat(cube.spec.extent)
     dates = cube.valid_dates
     first, last = _utc(dates[0]), _utc(dates[-1])
@@ -67,7 +85,7 @@ def cube_item(name: str, cube: Cube) -> Document:
         job="cube",
         version=VERSION,
         method=cube.spec.level,
-        parameters={"groups": cube.spec.groups, "generation": cube.spec.generation},
+        parameters={"groups": cube.spec.groups},
         inputs={item_id: item["version"] for item_id, item in sorted(sources.items())},
     )
     return derived_item(
@@ -82,13 +100,23 @@ def cube_item(name: str, cube: Cube) -> Document:
             "clearcube:cube_level": cube.spec.level,
             "clearcube:dates": len(dates),
             "clearcube:generation": cube.spec.generation,
+            SPANS: recorded(spans),
             "processing:level": "L1C" if cube.spec.level == "l1c" else "L2A",
             "proj:code": f"EPSG:{cube.spec.extent.epsg}",
             "gsd": min(cube.spec.groups.values()),
         },
         assets={group: _asset(cube, group) for group in cube.spec.groups},
         derived_from=sources.values(),
+        request=_request(cube.spec),
     )
+
+
+def _request(spec: Spec) -> Document:
+    """What brings a cube up to date; the time that it was asked for is in its spans."""
+    request: Document = {"tile": spec.tile, "level": spec.level}
+    if len(spec.groups) == 1:
+        request["resolution"] = next(iter(spec.groups.values()))
+    return request
 
 
 def _latest_store(workspace: "Workspace", name: str) -> Path | None:
@@ -98,9 +126,15 @@ def _latest_store(workspace: "Workspace", name: str) -> Path | None:
         path = Path(next(iter(item["assets"].values()))["href"])
         if path.is_dir():
             return path
-    found = list(workspace.cubes.glob(f"{name}.zarr"))
-    found += sorted(workspace.cubes.glob(f"{name}.g*.zarr"))
+    first = [path for path in (generation_path(workspace, name, 1),) if path.is_dir()]
+    later = sorted(workspace.cubes.glob(f"{name}.g*.zarr"), key=_generation)
+    found = first + later
     return found[-1] if found else None
+
+
+def _generation(path: Path) -> int:
+    number = path.name.split(".")[-2].removeprefix("g")
+    return int(number) if number.isdigit() else 0
 
 
 def _asset(cube: Cube, group: str) -> Document:

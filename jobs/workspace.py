@@ -15,7 +15,8 @@ from jobs.settings import Settings, read_settings
 if TYPE_CHECKING:
     import pystac
 
-    from jobs.job import Outcome
+    from jobs.forecast import Forecast
+    from jobs.job import Outcome, Target
 
 
 class Workspace:
@@ -30,12 +31,7 @@ class Workspace:
     @cached_property
     def catalog(self) -> CatalogBackend:
         """The catalogue, opened at first use."""
-        if self._create:
-            self._make(self.settings.workspace)
-        elif not self.settings.catalog and not self.settings.workspace.is_dir():
-            raise WorkspaceError(
-                f"there is no workspace at {self.settings.workspace}; ingest something first"
-            )
+        self.require()
         return open_catalog(self.settings.catalog_url, create=self._create)
 
     @cached_property
@@ -50,8 +46,30 @@ class Workspace:
 
     @cached_property
     def runs(self) -> Path:
-        """Directory of the ledgers of runs, absolute."""
+        """Directory of the ledgers and locks of runs, absolute; of a workspace that is there."""
+        self.require()
         return self._make(self.settings.workspace / "runs")
+
+    @property
+    def scratch(self) -> Path:
+        """Directory of what waits to become products; made by those who write there."""
+        return self.products.parent / "scratch"
+
+    @cached_property
+    def worker_memory(self) -> int:
+        """Bytes that one worker may hold."""
+        from jobs.runner.capacity import worker_memory
+
+        return worker_memory(self.settings)
+
+    def require(self) -> None:
+        """``WorkspaceError`` where the workspace is not there and shall not be made."""
+        if self._create:
+            self._make(self.settings.workspace)
+        elif not self.settings.catalog and not self.settings.workspace.is_dir():
+            raise WorkspaceError(
+                f"there is no workspace at {self.settings.workspace}; ingest something first"
+            )
 
     def documents(self, query: Query) -> Iterator[Document]:
         """Every item that a query asks for, as JSON."""
@@ -82,6 +100,24 @@ class Workspace:
         from jobs.runner.run import run
 
         return run(self, job, request)
+
+    def plan(self, job: str, **request: Any) -> "Forecast":
+        """What :meth:`run` would do: states, units, blocks and memory; touches no pixel."""
+        from jobs.forecast import forecast
+
+        return forecast(self, job, request)
+
+    def status(self, tile: str | None = None) -> "list[Target]":
+        """Every derived item (of a tile) with its state and why."""
+        from jobs.upkeep import status
+
+        return status(self, tile)
+
+    def run_stale(self, tile: str | None = None) -> "Outcome":
+        """Make anew what is stale or missing of what was made before; nothing else."""
+        from jobs.upkeep import run_stale
+
+        return run_stale(self, tile)
 
     def close(self) -> None:
         """Let go of the catalogue."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog import collections
 from catalog.backends.base import Counts, Document
+from catalog.deliveries import REJECTED
 from catalog.errors import ItemNotFoundError
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ PNG = "image/png"
 
 
 def publish(workspace: "Workspace", items: Iterable[Document]) -> Counts:
-    """Put items, and the collections they are in, into the catalogue, all or none."""
+    """Put items, and the collections they are in, into the catalogue, all or none.
+
+    One that a user rejected stays rejected when it is made again.
+    """
+    items = list(items)
+    for item in items:
+        known = published(workspace, item["collection"], item["id"])
+        if known is not None and REJECTED in known["properties"]:
+            item["properties"].setdefault(REJECTED, known["properties"][REJECTED])
     return collections.publish(workspace.catalog, items)
 
 
@@ -27,6 +36,11 @@ def published(workspace: "Workspace", collection: str, item_id: str) -> Document
         return workspace.catalog.item(collection, item_id)
     except ItemNotFoundError:
         return None
+
+
+def percent(part: int, whole: int) -> float:
+    """Share in percent, to a hundredth; 0 of nothing."""
+    return round(100.0 * part / whole, 2) if whole else 0.0
 
 
 def is_current(item: Document | None, fingerprint: str) -> bool:

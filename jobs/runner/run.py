@@ -2,19 +2,21 @@
 
 import contextlib
 import fcntl
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from catalog.errors import CatalogError
 from catalog.search import normalise_tile
 from cube.errors import CubeError
-from jobs.errors import JobError, RequestError, WorkspaceError, fault
+from jobs.errors import JobError, WorkspaceError
+from jobs.forecast import forecast
 from jobs.job import Job, Outcome, Plan
 from jobs.registry import find_job
+from jobs.requests import parse_request as parse_request
 from jobs.runner.cluster import connect
 from jobs.runner.ledger import Ledger
 from jobs.runner.progress import Progress
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from jobs.workspace import Workspace
-
-
-logger = logging.getLogger(__name__)
 
 
 def run(
@@ -50,11 +49,14 @@ class Session:
 
     workspace: "Workspace"
     progress: Progress
+    report: Path | None = None
+    """Where dask's performance report goes, if it is wanted."""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _client: "Client | None" = None
 
     def run(self, job: str, request: Mapping[str, Any]) -> Outcome:
-        """Carry out a request, as :func:`run` does."""
+        """Carry out a request, as :func:`run` does; it is refused where it does not fit the memory."""
+        forecast(self.workspace, job, request).require_memory()
         return self._carry_out(find_job(job), request, asked=True)
 
     def _carry_out(self, job: Job, request: Mapping[str, Any], *, asked: bool) -> Outcome:
@@ -65,6 +67,9 @@ class Session:
             outcome.failures += before.failures
             outcome.notes += before.notes
             outcome.prepared += before.prepared + before.made
+        lost = {name: failure.cause for failure in outcome.failures for name in failure.items}
+        if lost and "lost" in type(params).model_fields:
+            params = params.model_copy(update={"lost": lost})
         with self._alone(job, params):
             try:
                 planned = job.plan(self.workspace, params)
@@ -81,10 +86,7 @@ class Session:
     def _alone(self, job: Job, params: BaseModel) -> Iterator[None]:
         """One run of a job on a tile at a time: the next one waits, and finds it current."""
         tile = normalise_tile(params.tile) if hasattr(params, "tile") else "all"
-        # Opened first: where there is no workspace, none is made for the sake of a lock.
-        catalog = self.workspace.catalog
         lock = self.workspace.runs / f"{job.name}-{tile}.lock"
-        logger.debug("%s is kept in %s", lock.stem, catalog.url)
         try:
             stream = lock.open("w")
         except OSError as error:
@@ -108,22 +110,15 @@ class Session:
             return
         with Ledger(self.workspace.runs, job.name, params.model_dump(mode="json")) as ledger:
             ledger.plan(list(plan.makes), list(plan.current))
-            failed = self._stages(job, plan.stages, ledger, outcome)
-            if not failed:
-                outcome.failures += plan.finish() or []
-                lost = {failure.key for failure in outcome.failures}
-                outcome.made += [made for made in plan.makes if made not in lost]
+            for stage in plan.stages:
+                if callable(stage.units) or stage.units:
+                    outcome.failures += run_stage(
+                        self.client, stage, job.name, ledger, self.progress
+                    )
+            outcome.failures += plan.finish() or []
+            lost = {failure.key for failure in outcome.failures}
+            outcome.made += [made for made in plan.makes if made not in lost]
             ledger.end(outcome.made, outcome.failures)
-
-    def _stages(self, job: Job, stages: Sequence[Any], ledger: Ledger, outcome: Outcome) -> bool:
-        for stage in stages:
-            if not callable(stage.units) and not stage.units:
-                continue
-            failures = run_stage(self.client, stage, job.name, ledger, self.progress)
-            outcome.failures += failures
-            if failures and stage.essential:
-                return True
-        return False
 
     @property
     def client(self) -> "Client":
@@ -131,6 +126,10 @@ class Session:
         if self._client is None:
             self._client = self._stack.enter_context(connect(self.workspace.settings))
             self.progress.say(f"dask dashboard: {self._client.dashboard_link}")
+            if self.report is not None:
+                from jobs.runner.cluster import performance
+
+                self._stack.enter_context(performance(self._client, self.report))
         return self._client
 
     def __enter__(self) -> "Session":
@@ -138,11 +137,3 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
-
-
-def parse_request(job: Job, request: Mapping[str, Any]) -> BaseModel:
-    """Values as given -> the job's parameters; ``RequestError`` names the first that cannot be."""
-    try:
-        return job.params.model_validate(dict(request))
-    except ValidationError as error:
-        raise RequestError(f"{job.name}: {fault(error)}") from None

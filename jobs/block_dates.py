@@ -1,0 +1,165 @@
+"""The dates of a period over one block of a cube, read when they are asked for; on workers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.bands import REFLECTANCE_NODATA
+from cube.checksums import FILL, combined
+from cube.composite import EPOCH
+from cube.decoding import MaskReading, read_classes, variables_read
+from cube.errors import StoreError
+from cube.grid import Block
+from cube.periods import Period
+from cube.spec import DateEntry
+from cube.store import Cube
+from cube.weights import CloudWeightParams, cloud_weight
+
+REACH = 3
+"""Coarse cells beyond a block on which its cloud weights may depend: cubic interpolation takes two."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDates:
+    """What ``compose`` is given: arrays ``(time, y, x)`` of one group over one block."""
+
+    cube: Cube
+    group: str
+    block: Block
+    period: Period
+    entries: tuple[DateEntry, ...]
+    """Dates of the window, in order of time."""
+    reading: MaskReading
+    weights: CloudWeightParams | None = None
+    weight_files: tuple[str, ...] = ()
+    """One a date, of its coarse blurred clouds; none without weights."""
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the block in pixels of the group."""
+        return self.block.window(self.cube.spec.factor(self.group))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Dates, rows, columns."""
+        rows, columns = self.window
+        return len(self.entries), rows.stop - rows.start, columns.stop - columns.start
+
+    @property
+    def days(self) -> npt.NDArray[np.int32]:
+        """(time,) UTC days since 1970-01-01, ascending."""
+        return np.array([_day(entry) for entry in self.entries], np.int32)
+
+    def read(self, name: str) -> npt.NDArray[np.int16]:
+        """One band as stored, ``(time, y, x)`` int16 dn, nodata -10000.
+
+        A band of a finer group comes as the mean of four, nodata where one of them is.
+        """
+        slots = [entry.slot for entry in self.entries]
+        spec = self.cube.spec
+        if spec.variable(self.group, name) is not None:
+            found: npt.NDArray[np.int16] = self.cube.read(self.group, name, slots, self.window)
+            return found
+        finest = next(iter(spec.groups))
+        finer = self.block.window(spec.factor(finest))
+        return _halved(self.cube.read(finest, name, slots, finer))
+
+    def classes(self) -> npt.NDArray[np.uint8]:
+        """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""
+        return read_classes(self.cube, self.entries, self.reading, self.group, self.window)
+
+    def cloud_weight(self) -> npt.NDArray[np.float32] | None:
+        """Weight by distance to clouds, ``(time, y, x)`` in [0, 1]; None for products without."""
+        if self.weights is None:
+            return None
+        rows, columns = self.window
+        out = np.empty(self.shape, np.float32)
+        resolution = self.cube.spec.groups[self.group]
+        for index, file in enumerate(self.weight_files):
+            out[index] = cloud_weight(
+                _load(file), rows.start, columns.start, self.shape[1:], resolution, self.weights
+            )
+        return out
+
+    def fingerprint(self, recipe: str, reads: Sequence[tuple[str, str]]) -> str:
+        """What the pixels of the block depend on -> 16 digits; empty where the cube cannot say.
+
+        ``recipe`` stands for job, version and parameters; ``reads`` are the variables composed.
+        Dates without a pixel in the block are left out: they change nothing there.
+        """
+        extent = self.cube.spec.extent
+        parts: list[npt.NDArray[np.generic] | str] = [
+            f"{recipe} {self.period} {self.group} {self.block} {extent} {sorted(reads)}"
+        ]
+        for index, entry in enumerate(self.entries):
+            of_date = self.cube.checksums(entry.slot)
+            if of_date is None or not entry.checksums:
+                return ""
+            pixels = _of(self.cube, of_date, [name for _, name in reads], self._chunks(0))
+            if (pixels == FILL).all():
+                continue
+            names = variables_read(self.cube.spec, entry, self.reading.encoding)
+            seen = _of(self.cube, of_date, names, self._chunks(self.reading.buffer))
+            parts += [f"{_day(entry)} {names}", pixels, seen]
+            if self.weight_files:
+                parts.append(self._near(_load(self.weight_files[index])))
+        return combined(parts)
+
+    def _chunks(self, reach: float) -> tuple[slice, slice]:
+        """Chunks that the block and what lies within ``reach`` metres of it are in."""
+        spec = self.cube.spec
+        coarsest = max(spec.groups, key=lambda name: spec.groups[name])
+        side, halo = spec.chunk(coarsest), math.ceil(reach / spec.groups[coarsest])
+        block = self.block
+        return (
+            slice(
+                max(0, block.y0 - halo) // side, (block.y0 + block.height + halo - 1) // side + 1
+            ),
+            slice(max(0, block.x0 - halo) // side, (block.x0 + block.width + halo - 1) // side + 1),
+        )
+
+    def _near(self, coarse: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Coarse cells on which the weights of the block depend."""
+        if self.weights is None:
+            return coarse
+        step = self.weights.coarse / self.cube.spec.groups[self.group]
+        rows, columns = self.window
+        first = (int(rows.start / step) - REACH, int(columns.start / step) - REACH)
+        after = (math.ceil(rows.stop / step) + REACH, math.ceil(columns.stop / step) + REACH)
+        return coarse[:, max(0, first[0]) : after[0], max(0, first[1]) : after[1]]
+
+
+def _of(
+    cube: Cube,
+    checksums: npt.NDArray[np.uint64],
+    names: Sequence[str],
+    chunks: tuple[slice, slice],
+) -> npt.NDArray[np.uint64]:
+    order = [variable.name for variable in cube.spec.variables]
+    return checksums[[order.index(name) for name in names]][:, chunks[0], chunks[1]]
+
+
+def _load(file: str) -> npt.NDArray[np.float32]:
+    try:
+        weights: npt.NDArray[np.float32] = np.load(Path(file))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read the weights of a date, {file}: {error}") from error
+    return weights
+
+
+def _halved(fine: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """(time, 2y, 2x) int16 -> (time, y, x) int16 mean of four, nodata where one of them is."""
+    dates, height, width = fine.shape
+    four = fine.reshape(dates, height // 2, 2, width // 2, 2)
+    mean: npt.NDArray[np.int16] = np.rint(four.mean(axis=(2, 4), dtype=np.float32)).astype(np.int16)
+    mean[(four == REFLECTANCE_NODATA).any(axis=(2, 4))] = REFLECTANCE_NODATA
+    return mean
+
+
+def _day(entry: DateEntry) -> int:
+    """UTC day of a date since 1970-01-01."""
+    return int((entry.datetime - np.datetime64(EPOCH)) // np.timedelta64(1, "D"))

@@ -1,0 +1,500 @@
+"""Jobs that make a product of every period: what is due, in which blocks and files, its commit."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog.collections import cloud_mask_collection
+from catalog.deliveries import REJECTED
+from catalog.fingerprint import fingerprint
+from catalog.search import Query, instant, normalise_tile
+from catalog.spans import merged, span_text
+from cube.files import write_json
+from cube.grid import Block, blocks
+from cube.periods import Period
+from cube.store import open_store
+from jobs.build_cube import planned_spec
+from jobs.compositing import (
+    BLOCKS,
+    AssetTask,
+    Before,
+    BlockTask,
+    PeriodTask,
+    WeightTask,
+    make_block,
+    make_weights,
+    write_file,
+)
+from jobs.dates import TileDate, tile_dates
+from jobs.decode_masks import has_mask, mask_level
+from jobs.errors import RequestError
+from jobs.job import Failure, Job, Plan, Stage, Target, Unit
+from jobs.memory import BlockLoad, asset_bytes, block_side, weights_bytes
+from jobs.period_item import (
+    THUMBNAIL,
+    PeriodContext,
+    PeriodResult,
+    follows,
+    period_item,
+    period_recipe,
+    provisional,
+    scenes_of,
+)
+from jobs.period_params import PeriodParams, mask_params, periods
+from jobs.product import Layer, Product
+from jobs.runner.publish import publish, published
+from jobs.states import WITHOUT, assess
+from jobs.stores import cube_store
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+SCRATCH_BYTES = 10 << 30
+"""Blocks waiting to become assets take at most about this much of the disk at once."""
+
+PIXEL_BYTES = 30
+"""Scratch of one 10 m pixel: four bands, its layers, and its quarter of the 20 m ones."""
+
+
+def period_job(
+    name: str, title: str, version: str, params: type[PeriodParams], product: Product
+) -> Job:
+    """Declaration of a product -> the job that makes it of every period of a request."""
+    return Job(
+        name=name,
+        version=version,
+        title=title,
+        params=params,
+        plan=partial(_plan, name, product),
+        needs=partial(_needs, product),
+        survey=partial(_survey, name, product),
+        product=product,
+    )
+
+
+def _needs(
+    product: Product, workspace: "Workspace", params: PeriodParams
+) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """The masks, and with them the cube, of all dates that any window touches."""
+    tile = normalise_tile(params.tile)
+    mask = mask_params(workspace, tile, params)
+    request = mask.model_dump(mode="json", exclude_none=True, exclude={"only", "lost"})
+    spans = [
+        (instant(f"{first}T00:00:00Z"), instant(f"{last}T23:59:59.999999Z"))
+        for first, last in (
+            product.window(period, params)
+            for period in periods(params.datetime)
+            if _is_wanted(params, period)
+        )
+    ]
+    return [("decode-masks", request | {"datetime": span_text(span)}) for span in merged(spans)]
+
+
+def _is_wanted(params: PeriodParams, period: Period) -> bool:
+    """Whether some id that is to be made is of this period."""
+    return not params.only or any(f"_{period.label}_" in name for name in params.only)
+
+
+def _survey(
+    job: str, product: Product, workspace: "Workspace", params: PeriodParams
+) -> list[Target]:
+    """How the products of a request stand."""
+    return [target for _, target in _assessed(_context(job, product, workspace, params), [])]
+
+
+def _plan(job: str, product: Product, workspace: "Workspace", params: PeriodParams) -> list[Plan]:
+    """Periods whose product is missing or was made of other inputs; some at a time."""
+    context = _context(job, product, workspace, params)
+    notes: list[str] = []
+    assessed = _assessed(context, notes)
+    if not assessed:
+        raise RequestError(
+            f"no scene with mask {params.mask or context.mask.encoding} of tile {context.tile} "
+            f"is catalogued for {params.datetime}"
+        )
+    due = [result for result, target in assessed if target.is_due]
+    ready = [result for result in due if _is_ready(context, result)]
+    pending = [result for result in due if result not in ready]
+    restated = [result for result, target in assessed if not target.is_due]
+    first = Plan(
+        makes=[result.item_id for result in pending],
+        current=[result.item_id for result in restated],
+        targets=[target for _, target in assessed],
+        later=_outline(context, pending) if pending and not params.lost else (),
+        notes=notes,
+        finish=partial(_finish_first, context, restated, pending),
+    )
+    return [first, *(_batch(context, part) for part in _batches(context, ready))]
+
+
+# --- what to make ---------------------------------------------------------------------------------
+
+
+def _context(
+    job: str, product: Product, workspace: "Workspace", params: PeriodParams
+) -> PeriodContext:
+    tile = normalise_tile(params.tile)
+    mask = mask_params(workspace, tile, params)
+    level = mask_level(mask.encoding)
+    dates = tile_dates(workspace, tile, level)
+    if not dates:
+        raise RequestError(f"no {level} scene of tile {tile} is catalogued; ingest some first")
+    path = cube_store(workspace, tile, level)
+    cube = None if path is None else open_store(path)
+    collection = cloud_mask_collection(mask.encoding)
+    query = Query(collections=(collection,), tiles=(tile,), limit=1000)
+    masks = {item["id"]: item for item in workspace.documents(query)}
+    latest = max(instant(i["properties"]["datetime"]) for i in dates[-1].acquisition.items)
+    spec = planned_spec(workspace, tile, level) if cube is None else cube.spec
+    return PeriodContext(
+        workspace, job, product, params, tile, level, dates, cube, path, spec, mask, masks, latest
+    )
+
+
+def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]:
+    """Periods of the request that there is something to make of."""
+    params, mask = context.params, context.mask
+    for period in periods(params.datetime):
+        item_id = context.item_id(period)
+        if not params.wants(item_id):
+            continue
+        first, last = context.product.window(period, params)
+        window = [one for one in context.dates if first <= one.time.date() <= last]
+        usable = [one for one in window if has_mask(one, mask.encoding)]
+        kept = [one for one in usable if not _is_rejected(context, one)]
+        kept, without = _readable(context, item_id, kept)
+        if not kept:
+            notes.append(f"{period}: no scene with mask {mask.encoding} between {first} and {last}")
+            continue
+        if not any(period.start <= one.time.date() < period.end for one in kept):
+            notes.append(f"{period}: no scene within the month itself, only around it")
+        recipe = period_recipe(context, period, kept)
+        folder = context.workspace.products / context.collection / item_id / recipe.fingerprint
+        scratch = context.workspace.scratch / item_id / recipe.fingerprint
+        yield PeriodResult(item_id, period, kept, recipe, without, folder, scratch)
+
+
+def _assessed(context: PeriodContext, notes: list[str]) -> list[tuple[PeriodResult, Target]]:
+    return [
+        (
+            result,
+            assess(
+                context.workspace,
+                published(context.workspace, context.collection, result.item_id),
+                context.collection,
+                result.item_id,
+                result.recipe,
+                provisional=provisional(context, result.period, result.dates),
+                follows=follows(context, result.dates),
+            ),
+        )
+        for result in _results(context, notes)
+    ]
+
+
+def _is_rejected(context: PeriodContext, one: TileDate) -> bool:
+    item = context.masks.get(context.mask_of(one))
+    return item is not None and REJECTED in item["properties"]
+
+
+def _readable(
+    context: PeriodContext, item_id: str, dates: Sequence[TileDate]
+) -> tuple[list[TileDate], dict[str, dict[str, str]]]:
+    """Dates but those that by choice are left out as they cannot be read; these with the cause."""
+    item = published(context.workspace, context.collection, item_id)
+    before = {} if item is None else item["properties"].get(WITHOUT, {})
+    kept: list[TileDate] = []
+    without: dict[str, dict[str, str]] = {}
+    for one in dates:
+        scenes = scenes_of(one.acquisition)
+        causes = {name: context.params.lost[name] for name in scenes if name in context.params.lost}
+        known = {name: before[name] for name in scenes if name in before}
+        is_known = known and all(known[n]["version"] == scenes[n] for n in known)
+        if one.entry is None and causes and context.params.skip_corrupt:
+            cause = next(iter(causes.values()))
+            without |= {n: {"version": v, "cause": cause} for n, v in scenes.items()}
+        elif one.entry is None and is_known:
+            without |= known
+        else:
+            kept.append(one)
+    return kept, without
+
+
+def _is_ready(context: PeriodContext, result: PeriodResult) -> bool:
+    """Whether the cube and the masks hold all that it is made from."""
+    return context.cube is not None and "pending" not in result.recipe.inputs.values()
+
+
+def _finish_first(
+    context: PeriodContext, current: Sequence[PeriodResult], pending: Sequence[PeriodResult]
+) -> list[Failure]:
+    """State anew what is final; say which periods lack a date, and which."""
+    restated = []
+    for result in current:
+        item = published(context.workspace, context.collection, result.item_id)
+        waits = provisional(context, result.period, result.dates)
+        status = "provisional" if waits else "final"
+        if item is not None and item["properties"]["clearcube:status"] != status:
+            item["properties"]["clearcube:status"] = status
+            restated.append(item)
+    if restated:
+        publish(context.workspace, restated)
+    failures = []
+    for result in pending:
+        absent = [name for one in result.dates if one.entry is None for name in one.items]
+        causes = [f"{name} could not be read" for name in absent] or ["a mask could not be made"]
+        hint = "" if context.params.skip_corrupt else " (--skip-corrupt makes it without)"
+        why = "; ".join(causes) + (hint if absent else "")
+        failures.append(Failure(result.item_id, why, tuple(absent)))
+    return failures
+
+
+# --- how it is made -------------------------------------------------------------------------------
+
+
+def _batches(
+    context: PeriodContext, due: Sequence[PeriodResult]
+) -> Iterator[Sequence[PeriodResult]]:
+    height, width = context.spec.shape(next(iter(context.spec.groups)))
+    size = max(1, SCRATCH_BYTES // (height * width * PIXEL_BYTES))
+    for first in range(0, len(due), size):
+        yield due[first : first + size]
+
+
+def _batch(context: PeriodContext, batch: Sequence[PeriodResult]) -> Plan:
+    weights, cut, files = _outline(context, batch)
+    grid = _grid(context, batch)
+    weight_files = _weight_files(context, batch)
+    stages = [
+        replace(weights, units=_weight_units(context, weight_files)),
+        replace(cut, units=_block_units(context, batch, grid, weight_files)),
+        replace(files, units=partial(_asset_units, context, batch, grid)),
+    ]
+    return Plan(
+        stages=stages,
+        makes=[result.item_id for result in batch],
+        finish=partial(_publish, context, batch, len(grid)),
+    )
+
+
+def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Stage, Stage, Stage]:
+    """The stages that make some periods, with their numbers and memory, still without units."""
+    spec, tile = context.spec, context.tile
+    load = block_load(context, batch)
+    grid = _grid(context, batch)
+    dates = {one.time for result in batch for one in result.dates}
+    has_weights = context.product.weights(context.params) is not None
+    reading = context.mask.mask_reading()
+    return (
+        Stage(
+            f"weights {tile}",
+            [],
+            make_weights,
+            _nothing,
+            memory=weights_bytes(spec, reading),
+            count=len(dates) if has_weights else 0,
+        ),
+        Stage(
+            f"{context.product.word(context.params)} {tile}",
+            [],
+            make_block,
+            partial(_count, {result.period.label: result for result in batch}),
+            memory=load.block_bytes(_side(context, batch)),
+            count=len(grid),
+        ),
+        Stage(
+            f"files {tile}",
+            [],
+            write_file,
+            partial(_keep, {result.item_id: result for result in batch}),
+            memory=asset_bytes(spec),
+            count=sum(len(list(_files(context, result))) for result in batch),
+        ),
+    )
+
+
+def _grid(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Block, ...]:
+    coarsest = list(context.spec.groups)[-1]
+    return tuple(blocks(context.spec.shape(coarsest), _side(context, batch)))
+
+
+def _side(context: PeriodContext, batch: Sequence[PeriodResult]) -> int:
+    return block_side(context.workspace.worker_memory, block_load(context, batch))
+
+
+def block_load(context: PeriodContext, batch: Sequence[PeriodResult]) -> BlockLoad:
+    """What a block of some periods holds at most."""
+    most = max(batch, key=lambda result: len(result.dates))
+    product, params, spec = context.product, context.params, context.spec
+    entries = context.expected(most)
+    return BlockLoad(
+        spec,
+        dates=len(most.dates),
+        reads={g: len(product.reads(spec, entries, g, params)) for g in spec.groups},
+        layers={g: len(product.layers(spec, entries, g, params)) for g in spec.groups},
+        scratch=product.scratch + (4 if product.weights(params) is not None else 0),
+    )
+
+
+def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict[int, Path]:
+    weights = context.product.weights(context.params)
+    if weights is None:
+        return {}
+    folder = context.workspace.scratch / "weights" / context.tile
+    found = {}
+    for result in batch:
+        for one in result.dates:
+            if one.entry is not None:
+                name = {
+                    "mask": result.recipe.inputs[context.mask_of(one)],
+                    "version": context.version,
+                    "parameters": weights.model_dump(mode="json"),
+                }
+                found[one.entry.slot] = folder / f"{fingerprint(name)}.npy"
+    return found
+
+
+def _weight_units(context: PeriodContext, files: Mapping[int, Path]) -> list[Unit]:
+    weights = context.product.weights(context.params)
+    if weights is None:
+        return []
+    reading, shared = context.mask.mask_reading(), weights.model_dump(mode="json")
+    return [
+        Unit(
+            f"{context.tile}-weights-{slot:04d}",
+            WeightTask(str(context.store), slot, reading, shared, str(path)),
+        )
+        for slot, path in files.items()
+        if not path.exists()
+    ]
+
+
+def _block_units(
+    context: PeriodContext,
+    batch: Sequence[PeriodResult],
+    grid: Sequence[Block],
+    weights: Mapping[int, Path],
+) -> list[Unit]:
+    tasks = tuple(
+        PeriodTask(r.period, tuple(e.slot for e in r.entries), str(r.scratch), _before(context, r))
+        for r in batch
+    )
+    files = {slot: str(path) for slot, path in weights.items()}
+    request = context.params.model_dump(mode="json", exclude={"only", "lost"})
+    word = context.product.word(context.params)
+    return [
+        Unit(
+            f"{context.tile}-{word}-{batch[0].period}-{block.key}",
+            BlockTask(
+                context.job,
+                request,
+                str(context.store),
+                block,
+                tasks,
+                context.mask.mask_reading(),
+                files,
+            ),
+        )
+        for block in grid
+    ]
+
+
+def _before(context: PeriodContext, result: PeriodResult) -> Before | None:
+    """What the catalogue holds of a period: blocks made of the same are taken from there."""
+    item = published(context.workspace, context.collection, result.item_id)
+    if item is None:
+        return None
+    files = {
+        key: (str(asset["href"]), str(asset.get("file:checksum", "")))
+        for key, asset in item["assets"].items()
+    }
+    folder = Path(next(iter(files.values()))[0]).parent
+    return Before(str(folder), files)
+
+
+def _asset_units(
+    context: PeriodContext, batch: Sequence[PeriodResult], grid: tuple[Block, ...]
+) -> list[Unit]:
+    """Files of the periods whose blocks are all there."""
+    spec = context.spec
+    units = []
+    for result in batch:
+        if result.blocks != len(grid):
+            continue
+        for layer, group in _files(context, result):
+            key = layer.asset
+            result.layers[key] = (layer, group)
+            picture = context.product.picture if key == THUMBNAIL else None
+            path = result.folder / f"{result.item_id}_{key}.{'tif' if picture is None else 'png'}"
+            resolution, factor = spec.groups[group], spec.factor(group)
+            task = AssetTask(
+                folder=str(result.scratch),
+                layer=layer,
+                group=group,
+                extent=spec.extent,
+                resolution=resolution,
+                factor=factor,
+                blocks=grid,
+                path=str(path),
+                picture=picture,
+            )
+            units.append(Unit(f"{result.item_id}-{key}", task))
+    return units
+
+
+def _files(context: PeriodContext, result: PeriodResult) -> Iterator[tuple[Layer, str]]:
+    """Layers of a period, each with its group, the thumbnail among them."""
+    product, params = context.product, context.params
+    entries = context.expected(result)
+    for group in context.spec.groups:
+        layers = product.layers(context.spec, entries, group, params)
+        for layer in layers:
+            yield layer, group
+        names = {layer.name for layer in layers}
+        if product.picture is not None and set(product.picture) <= names:
+            yield Layer(THUMBNAIL, "int16", -10000, "True colour"), group
+
+
+def _count(by_label: Mapping[str, PeriodResult], _unit: Unit, found: Mapping[str, Any]) -> None:
+    for label, made in found.items():
+        result = by_label[label]
+        if isinstance(made, str):
+            result.failure = result.failure or made
+            continue
+        result.blocks += 1
+        result.taken += made["taken"]
+        result.made_of |= made["made_of"]
+        for group, counts in made["counts"].items():
+            held = result.counts.setdefault(group, [0] * len(counts))
+            result.counts[group] = [a + b for a, b in zip(held, counts, strict=True)]
+
+
+def _keep(by_id: Mapping[str, PeriodResult], unit: Unit, found: Mapping[str, Any]) -> None:
+    item_id, key = unit.key.rsplit("-", 1)
+    by_id[item_id].files[key] = dict(found)
+
+
+def _publish(context: PeriodContext, batch: Sequence[PeriodResult], count: int) -> list[Failure]:
+    """Publish the periods that are whole; why the others are not."""
+    whole = [result for result in batch if result.blocks == count and result.is_whole]
+    for result in whole:
+        write_json(result.folder / BLOCKS, result.made_of)
+    if whole:
+        publish(context.workspace, [period_item(context, result) for result in whole])
+    for result in whole:
+        shutil.rmtree(result.scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            result.scratch.parent.rmdir()  # only where nothing else waits in it
+    return [
+        Failure(result.item_id, result.failure or "a block or file of it failed")
+        for result in batch
+        if result not in whole
+    ]
+
+
+def _nothing(_unit: Unit, _result: Any) -> None:
+    """A weight is in its file; there is nothing to keep."""

@@ -1,0 +1,96 @@
+"""How a derived item stands to what it would be made of now, and why."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catalog.backends.base import Document
+from catalog.deliveries import REJECTED, SUPERSEDED_BY
+from catalog.items import Recipe
+from jobs.job import State, Target
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+WITHOUT = "clearcube:without"
+"""Property of an item: scenes left out of it because they could not be read, and why."""
+
+
+def assess(
+    workspace: "Workspace",
+    item: Document | None,
+    collection: str,
+    item_id: str,
+    recipe: Recipe,
+    *,
+    provisional: str = "",
+    follows: Mapping[str, Collection[str]] | None = None,
+) -> Target:
+    """Catalogued item (or none) and what it would be made of now -> its state.
+
+    ``provisional`` says why more inputs may come, if they may. ``follows`` names inputs that are
+    made of other inputs: they are not given as a reason beside these.
+    """
+    if item is None:
+        return Target(collection, item_id, State.MISSING, ("not made yet",))
+    gone = lost_files(item)
+    if gone:
+        return Target(collection, item_id, State.MISSING, tuple(f"{f} is gone" for f in gone))
+    if item["properties"].get("clearcube:fingerprint") != recipe.fingerprint:
+        because = tuple(differences(workspace, item, recipe, follows or {}))
+        return Target(collection, item_id, State.STALE, because or ("its recipe changed",))
+    if provisional:
+        return Target(collection, item_id, State.PROVISIONAL, (provisional,))
+    return Target(collection, item_id, State.CURRENT)
+
+
+def lost_files(item: Document) -> list[str]:
+    """Local files of an item that are not there."""
+    hrefs = [str(asset["href"]) for asset in item["assets"].values()]
+    return [href for href in hrefs if href.startswith("/") and not Path(href).exists()]
+
+
+def differences(
+    workspace: "Workspace",
+    item: Document,
+    recipe: Recipe,
+    follows: Mapping[str, Collection[str]],
+) -> Iterator[str]:
+    """In what an item differs from its recipe, a sentence each: scenes, parameters, versions."""
+    properties = item["properties"]
+    held, wanted = properties.get("clearcube:inputs", {}), recipe.inputs
+    changed = {name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name)}
+    for name in sorted(changed, key=lambda name: (name not in wanted, name)):
+        if changed & set(follows.get(name, ())):
+            continue
+        if name not in held:
+            yield f"{name} is new"
+        elif name in wanted:
+            yield f"{name} changed"
+        else:
+            yield f"{name} {why_out(workspace, name)}"
+    for name, was, now in _parameters(properties, recipe):
+        yield f"parameter {name} was {was}, is {now}"
+    was = properties.get("processing:version")
+    if was != recipe.version:
+        yield f"{recipe.job} was version {was}, is {recipe.version}"
+
+
+def why_out(workspace: "Workspace", item_id: str) -> str:
+    """Why an input is no longer used, to follow its id."""
+    found = workspace.catalog.find(item_id)
+    if not found:
+        return "is no longer catalogued"
+    properties = found[0]["properties"]
+    if REJECTED in properties:
+        return f"was rejected: {properties[REJECTED]}"
+    if SUPERSEDED_BY in properties:
+        return f"is superseded by {properties[SUPERSEDED_BY]}"
+    return "is no longer used"
+
+
+def _parameters(properties: Document, recipe: Recipe) -> Iterator[tuple[str, object, object]]:
+    held, wanted = properties.get("clearcube:parameters", {}), recipe.parameters
+    for name in sorted(held.keys() | wanted.keys()):
+        if held.get(name) != wanted.get(name):
+            yield name, held.get(name), wanted.get(name)

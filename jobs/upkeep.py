@@ -1,0 +1,199 @@
+"""What was made before, held against what it would be made of now; what is stale made anew."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from catalog.backends.base import Document
+from catalog.errors import CatalogError
+from catalog.search import Interval, Query, parse_datetime, tile_of
+from catalog.spans import merged, span_text
+from jobs.errors import RequestError
+from jobs.job import Job, Outcome, Plan, State, Target
+from jobs.registry import find_job, job_names
+from jobs.requests import parse_request
+from jobs.runner.progress import Progress
+from jobs.states import why_out
+from jobs.stores import COLLECTION as CUBES
+from jobs.stores import asked_spans
+
+if TYPE_CHECKING:
+    from jobs.workspace import Workspace
+
+
+@dataclass(slots=True)
+class _Group:
+    """Items that one request makes, but for their times."""
+
+    job: str
+    request: dict[str, Any]
+    """Without ``datetime``."""
+    items: list[Document] = field(default_factory=list)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of the items."""
+        return frozenset(item["id"] for item in self.items)
+
+
+def status(workspace: "Workspace", tile: str | None = None) -> list[Target]:
+    """Every derived item (of a tile) with its state and why; and those that wait to be made.
+
+    Beside what is there it names masks of dates that the cube was asked for, where other dates of
+    it have such masks.
+    """
+    found = [
+        target for group in _groups(workspace, tile) for target, _ in _survey(workspace, group)
+    ]
+    return sorted(found, key=lambda target: (target.collection, target.item_id))
+
+
+def run_stale(
+    workspace: "Workspace", tile: str | None = None, progress: Progress | None = None
+) -> Outcome:
+    """Make anew what is stale or missing, from cubes to what is made of them, and nothing else.
+
+    What has lost all its inputs is taken out of the catalogue.
+    """
+    from jobs.runner.run import Session
+
+    outcome = Outcome()
+    with Session(workspace, progress or Progress(quiet=True)) as session:
+        for job in job_names():
+            # Asked anew for every job: what was made just now may have left the rest as it was.
+            for group in list(_groups(workspace, tile, job)):
+                for request in _due(workspace, group, outcome):
+                    outcome.add(session.run(job, request))
+    outcome.failures = list({str(failure): failure for failure in outcome.failures}.values())
+    outcome.notes += _withdraw(workspace, tile)
+    return outcome
+
+
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def _groups(
+    workspace: "Workspace", tile: str | None = None, job: str | None = None
+) -> Iterator[_Group]:
+    """Derived items by the request that makes them, in the order in which jobs build on each other."""
+    query = Query(tiles=() if tile is None else (tile,), limit=1000)
+    groups: dict[str, _Group] = {}
+    for item in workspace.documents(query):
+        properties = item["properties"]
+        name = properties.get("clearcube:job")
+        if name is None or job not in (None, name):
+            continue
+        request = {**properties.get("clearcube:request", {})}
+        request.pop("datetime", None)
+        request.setdefault("tile", tile_of(item))
+        key = json.dumps([name, request], sort_keys=True)
+        groups.setdefault(key, _Group(name, request)).items.append(item)
+    order = {name: index for index, name in enumerate(job_names())}
+    yield from sorted(groups.values(), key=lambda group: order.get(group.job, len(order)))
+
+
+def _survey(workspace: "Workspace", group: _Group) -> list[tuple[Target, Interval]]:
+    """Targets of a group, each with the span of time in which its request finds it."""
+    if group.job not in job_names():
+        why = f"job {group.job} is not installed here"
+        return [
+            (Target(item["collection"], item["id"], State.CURRENT, (why,)), (None, None))
+            for item in group.items
+        ]
+    job = find_job(group.job)
+    found: dict[str, tuple[Target, Interval]] = {}
+    for span in _spans(workspace, job, group):
+        for target in _targets(workspace, job, _request(job, group, span, ())):
+            if target.item_id in group.ids or (job.survey is None and job.product is None):
+                found[target.item_id] = (target, span)
+    for item in group.items:
+        if item["id"] not in found:
+            because = tuple(_orphaned(workspace, item))
+            target = Target(item["collection"], item["id"], State.ORPHANED, because)
+            found[item["id"]] = (target, (None, None))
+    return list(found.values())
+
+
+def _spans(workspace: "Workspace", job: Job, group: _Group) -> list[Interval]:
+    """Spans of time in which a group's items, and those that belong to them, are looked for."""
+    if job.name == "cube":
+        return merged(span for item in group.items for span in asked_spans(item))
+    times = [
+        parse_datetime(item["properties"]["clearcube:request"]["datetime"])
+        for item in group.items
+        if "datetime" in item["properties"].get("clearcube:request", {})
+    ]
+    if job.product is not None:
+        starts = [start for start, _ in times if start is not None]
+        ends = [end for _, end in times if end is not None]
+        return [(min(starts), max(ends))] if starts and ends else []
+    query = Query(collections=(CUBES,), tiles=(str(group.request["tile"]),), limit=100)
+    asked = merged(span for cube in workspace.documents(query) for span in asked_spans(cube))
+    return [span for span in merged([*asked, *times]) if any(_meets(span, each) for each in times)]
+
+
+def _meets(span: Interval, other: Interval) -> bool:
+    return (span[0] is None or other[1] is None or span[0] < other[1]) and (
+        span[1] is None or other[0] is None or other[0] < span[1]
+    )
+
+
+def _request(job: Job, group: _Group, span: Interval, only: Iterable[str]) -> dict[str, Any]:
+    request = {**group.request, "datetime": span_text(span), "only": sorted(only)}
+    if job.product is not None and not request["only"]:
+        request["only"] = sorted(group.ids)
+    return {name: value for name, value in request.items() if value not in (None, [])}
+
+
+def _targets(workspace: "Workspace", job: Job, request: Mapping[str, Any]) -> Sequence[Target]:
+    """Targets of a request; none where there is nothing left to make anything of."""
+    params = parse_request(job, request)
+    try:
+        if job.survey is not None:
+            return job.survey(workspace, params)
+        planned = job.plan(workspace, params)
+    except (RequestError, CatalogError):
+        return []
+    plans = [planned] if isinstance(planned, Plan) else planned
+    return [target for plan in plans for target in plan.targets]
+
+
+def _orphaned(workspace: "Workspace", item: Document) -> Iterator[str]:
+    """Why nothing is left to make an item of."""
+    gone = [
+        f"{name} {why}"
+        for name in sorted(item["properties"].get("clearcube:inputs", {}))
+        if (why := why_out(workspace, name)) != "is no longer used"
+    ]
+    yield from gone or ["its inputs are no longer used"]
+
+
+# --- what is due ----------------------------------------------------------------------------------
+
+
+def _due(workspace: "Workspace", group: _Group, outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """Requests that make what is stale or missing of a group, one a span of time."""
+    if group.job not in job_names():
+        return
+    by_span: dict[Interval, list[Target]] = {}
+    for target, span in _survey(workspace, group):
+        if target.is_due:
+            by_span.setdefault(span, []).append(target)
+        elif target.state is not State.ORPHANED:
+            outcome.current.append(target.item_id)
+    for span, targets in by_span.items():
+        only = [name for target in targets for name in target.parts or (target.item_id,)]
+        yield _request(find_job(group.job), group, span, only)
+
+
+def _withdraw(workspace: "Workspace", tile: str | None) -> list[str]:
+    """Take items whose inputs are all gone out of the catalogue; a sentence each."""
+    gone = [
+        target
+        for group in _groups(workspace, tile)
+        for target, _ in _survey(workspace, group)
+        if target.state is State.ORPHANED
+    ]
+    workspace.catalog.delete_items([(t.collection, t.item_id) for t in gone])
+    return [f"{t.item_id} was withdrawn: {'; '.join(t.because)}" for t in gone]
