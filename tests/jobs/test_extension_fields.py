@@ -23,7 +23,7 @@ def kinds(workspace: Workspace) -> dict[str, int]:
 @pytest.mark.usefixtures("scheduler")
 def test_all_that_a_season_comes_to(season: SeasonFiles, tmp_path: Path) -> None:
     with open_workspace(tmp_path / "workspace") as workspace:
-        workspace.ingest(*season.products)
+        workspace.ingest(*season.products, *season.muscate)
         for method, mask in (("wasp", "scl"), ("median", "scl"), ("wasp", "clm")):
             workspace.run("synthesis", tile="31TCJ", datetime="2020-05", method=method, mask=mask)
         found = kinds(workspace)
