@@ -15,7 +15,6 @@ from jobs.errors import JobError, RequestError
 from jobs.job import Failure, Outcome
 from jobs.moments import Cron, resolve, time_zone
 from jobs.registry import find_job
-from jobs.runner.run import parse_request
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -64,6 +63,8 @@ class Run:
             for name in self.request:
                 raise RequestError(f"{name}: {STALE} takes a tile, and nothing else")
             return
+        from jobs.runner.run import parse_request
+
         for part in self.parts(moment):
             parse_request(find_job(self.job), part.values)
 
