@@ -1,7 +1,7 @@
 """Spans of time as items record them: lists of ``[start, end)`` in UTC, ``None`` for an open end."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from catalog.items import utc_text
 from catalog.search import Interval, instant
@@ -47,6 +47,10 @@ def span_text(span: Interval) -> str | None:
     start, end = span
     if start is None and end is None:
         return None
-    first = ".." if start is None else utc_text(start)
-    last = ".." if end is None else utc_text(end - _STEP)
+    if all(each is None or each.time() == time() for each in span):  # whole days
+        first = ".." if start is None else f"{start:%Y-%m-%d}"
+        last = ".." if end is None else f"{end - timedelta(days=1):%Y-%m-%d}"
+    else:
+        first = ".." if start is None else utc_text(start)
+        last = ".." if end is None else utc_text(end - _STEP)
     return f"{first}/{last}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.collections import cloud_mask_collection
 from catalog.deliveries import REJECTED
 from catalog.fingerprint import fingerprint
-from catalog.search import Query, instant, normalise_tile
+from catalog.search import Query, instant, normalise_tile, parse_datetime
 from catalog.spans import merged, span_text
 from cube.files import write_json
 from cube.grid import Block, blocks
@@ -84,7 +84,7 @@ def _needs(
     mask = mask_params(workspace, tile, params)
     request = mask.model_dump(mode="json", exclude_none=True, exclude={"only", "lost"})
     spans = [
-        (instant(f"{first}T00:00:00Z"), instant(f"{last}T23:59:59.999999Z"))
+        parse_datetime(f"{first}/{last}")
         for first, last in (
             product.window(period, params)
             for period in periods(params.datetime)

@@ -13,7 +13,8 @@ from rasterio.transform import Affine
 
 from catalog.search import Query
 from cube.store import open_cube, open_store
-from jobs import ingest, synthesis, synthesis_item
+from jobs import ingest, product
+from jobs.registry import find_job
 from jobs.simulate.season import SeasonFiles
 from jobs.synthesis_params import SynthesisParams
 from jobs.workspace import Workspace, open_workspace
@@ -339,9 +340,13 @@ def test_what_is_made_of_a_cube_says_its_level_and_waits_for_one_version_only(
         "synthesis-wasp": "L3A",
     }
     # Weights that another version left behind are not taken for its own.
-    for module in (synthesis, synthesis_item):
-        monkeypatch.setattr(module, "VERSION", "another")
-    _, batch = synthesis.plan(workspace, SynthesisParams(**request))
+    monkeypatch.setattr(product, "SHARED_VERSION", "another")
+    first, batch = find_job("synthesis").plan(workspace, SynthesisParams(**request))
+    (target,) = first.targets
+    assert (target.state, target.because) == (
+        "stale",
+        ("synthesis was version 1.1, is another.1",),
+    )
     assert [len(stage.units) for stage in batch.stages[:2]] == [1, 1]
 
 
