@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "run",
     "status": "status",
     "schedule": "schedule",
+    "runs": "runs",
     "explain": "explain",
     "audit": "audit",
     "diff": "diff",

@@ -5,11 +5,13 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.items import clearcube_version
-from jobs.errors import SchedulerError
+from jobs.errors import SchedulerError, WorkspaceError
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ WORKER_ENVIRONMENT = {
     # A server that is busy or a line that breaks is asked again, after 1, 2 and 4 s (GDAL, /vsicurl/).
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",
+    # One that says nothing is left after 10 s, or after 30 s with less than 1000 bytes a second.
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
     # Blocks are read once: a large cache of GDAL's only fills the worker's memory (default 5 %).
     "GDAL_CACHEMAX": "64",
     # Arrays of a block are kept for the next one: the system zeroes the pages of new memory, which
@@ -36,8 +42,19 @@ WORKER_ENVIRONMENT = {
 }
 
 
+LOCAL = {
+    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+    # A unit is given up when the third worker is lost over it (default: the fourth).
+    "distributed.scheduler.allowed-failures": 2,
+}
+"""Configuration of dask for workers of one's own."""
+
 CONNECT_SECONDS = 10
 """How long a scheduler may take to answer: one that is being started needs a few."""
+
+
+REPORT_SECONDS = 60
+"""How long a scheduler may draw its report: of a day's tasks it takes a few seconds."""
 
 
 @contextlib.contextmanager
@@ -47,8 +64,11 @@ def connect(settings: Settings) -> "Iterator[Client]":
     from distributed import Client, LocalCluster
 
     # What distributed has to say of its own sockets is no news to a user.
-    for name in ("distributed", "distributed.client", "bokeh", "tornado.application"):
+    for name in ("distributed", "bokeh", "tornado.application"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # That a scheduler is lost is said once, by the run.
+    for name in ("distributed.client", "distributed.core", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     if settings.scheduler:
         try:
@@ -60,7 +80,7 @@ def connect(settings: Settings) -> "Iterator[Client]":
             yield client
         return
     with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
+        dask.config.set(LOCAL),
         contextlib.ExitStack() as stack,
     ):
         with _deaf_to_interrupts():
@@ -76,6 +96,52 @@ def connect(settings: Settings) -> "Iterator[Client]":
                 )
             )
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextlib.contextmanager
+def performance(client: "Client", path: Path) -> Iterator[None]:
+    """Write dask's report of what is done meanwhile, one HTML page that needs no network.
+
+    ``WorkspaceError`` where it cannot be written, before anything is done if possible. After an
+    error there is a report of what came before it, if the scheduler still gives one.
+    """
+    _require_room(path)
+    begun = time.time()
+    # Asking once has the scheduler keep the stream of tasks from here on.
+    client.get_task_stream(start=0, stop=0)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            _write_report(client, path, begun)
+        raise
+    _write_report(client, path, begun)
+
+
+def _require_room(path: Path) -> None:
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _write_report(client: "Client", path: Path, begun: float) -> None:
+    try:
+        page = client.sync(
+            client.scheduler.performance_report,
+            start=begun,
+            last_count=0,
+            code="",
+            mode="inline",
+            callback_timeout=REPORT_SECONDS,
+        )
+    except (OSError, ValueError) as error:
+        raise SchedulerError(f"no performance report from the scheduler: {error}") from None
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager
