@@ -49,7 +49,7 @@ class Figures:
 
     name: str
     total: int
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=lambda: time.monotonic())
     count: int = 0
     failed: int = 0
     tries: int = 0
