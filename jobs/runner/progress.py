@@ -125,8 +125,8 @@ class Figures:
 class Progress:
     """What a user sees while units are worked on: the stages of a run as one view.
 
-    A stage that ended leaves a line; without a terminal no more than one is said every ten seconds,
-    and what ended meanwhile waits for the next, or for :meth:`close`.
+    A stage that ended leaves a line. No more than one is said every ten seconds, beside those of the
+    ends of stages that took longer; what ended meanwhile waits for the next, or for :meth:`close`.
     """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
@@ -192,7 +192,8 @@ class Progress:
     def _end(self, figures: Figures) -> None:
         # Of very many short stages the last few tell enough.
         self._ended = [*self._ended, figures.line()][-KEPT:]
-        if time.monotonic() - self._said >= PLAIN_SECONDS:
+        now = time.monotonic()
+        if now - self._said >= PLAIN_SECONDS or now - figures.begun >= PLAIN_SECONDS:
             self._flush()
 
     def _flush(self) -> None:

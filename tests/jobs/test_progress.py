@@ -128,6 +128,13 @@ def test_a_long_stage_says_a_line_every_ten_seconds(clock) -> None:
     ]  # fmt: skip
 
 
+def test_a_stage_of_more_than_ten_seconds_always_says_its_end(clock) -> None:
+    show, stream = plain()
+    run_stages(show, clock, 2, 4.0, units=3)
+    lines = stream.getvalue().splitlines()
+    assert lines == ["s0: 3/3 in 12.0 s", "s1: 3/3 in 12.0 s"]
+
+
 def test_while_nothing_ends_a_line_a_minute_is_said(clock) -> None:
     show, stream = plain()
     with show.stage("s", 2) as advance:
