@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
 from catalog.search import tile_of
-from cube.decoding import MaskReading, has_mask, mask_group
+from cube.decoding import MaskReading, has_mask, mask_group, variables_read
 from cube.encodings import encodings
 from cube.errors import CubeError, GridError
 from cube.place import Place, read_place
@@ -21,7 +21,7 @@ from jobs.pixel_dates import (
     read_pixel,
     values_document,
 )
-from jobs.recorded_month import cubes_of, raw_inputs
+from jobs.recorded_month import cubes_of, fits, raw_inputs
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -98,18 +98,19 @@ def _explain_mask(workspace: "Workspace", item: Document, place: Place) -> Docum
 def _mask_date(item: Document, cubes: list[Cube]) -> tuple[Cube, DateEntry | None, str]:
     """The date that a mask was decoded from: by its key, else by its scenes."""
     recorded = item["properties"].get("clearcube:inputs", {})
-    for cube in cubes:
-        for entry in cube.dates:
-            if recorded.get("cube-date") == entry.key:
-                return cube, entry, ""
     wanted = {name for name, _ in raw_inputs(item)}
-    for cube in cubes:
-        for entry in reversed(cube.valid_dates):
-            ids = {source["id"]: source["version"] for source in entry.items}
-            if wanted & set(ids):
-                same = all(recorded.get(name, version) == version for name, version in ids.items())
-                note = "" if same and set(ids) == wanted else "the date was replaced since"
-                return cube, entry, note
+    name = item["properties"]["clearcube:method"]
+    held = [
+        (cube, entry)
+        for cube in cubes
+        for entry in sorted(cube.dates, key=lambda e: (not e.valid, -e.slot))
+        if wanted & {source["id"] for source in entry.items}
+    ]
+    for cube, entry in held:
+        if fits(cube, entry, recorded, variables_read(cube.spec, entry, name)):
+            return cube, entry, ""
+    if held:
+        return *held[0], "replaced since: what is shown is what the cube holds now"
     return cubes[0], None, "the cube holds this date no more"
 
 

@@ -33,7 +33,7 @@ def explain_month(workspace: "Workspace", item: Document, place: Place) -> Docum
     """Item of a synthesis and a place -> the account of its pixel there, as JSON."""
     month = recorded_month(item)
     cubes = cubes_of(workspace, month.tile, mask_level(month.reading.encoding), item)
-    used = list(inputs_of(workspace, item, cubes))
+    used = list(inputs_of(workspace, month, cubes))
     others = list(left_out(workspace, month, cubes[0], used))
     dates = sorted([*used, *others], key=lambda one: (one.time or _EVER, one.scenes))
     groups = [

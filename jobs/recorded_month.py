@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from catalog.backends.base import Document
-from catalog.deliveries import SUPERSEDED_BY
+from catalog.deliveries import REJECTED, SUPERSEDED_BY
 from catalog.search import Query, instant, tile_of
 from cube.composite import Method
 from cube.decoding import MaskReading, has_mask
@@ -20,14 +20,15 @@ from cube.grid import Extent
 from cube.periods import Period
 from cube.store import Cube, DateEntry, open_store
 from cube.synthesis import method
+from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
+from jobs.states import WITHOUT
 from jobs.stores import cube_store
+from jobs.synthesis import reads
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
-REJECTED = "clearcube:rejected"
-WITHOUT = "clearcube:without"
 
 PAGE = 1000
 """Items asked for at once."""
@@ -58,6 +59,11 @@ class Month:
     method: Method
     params: BaseModel
     reading: MaskReading
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Ids of what it was made of, each with the version or checksum that it had."""
+        return dict(self.item["properties"].get("clearcube:inputs", {}))
 
     @property
     def window(self) -> tuple[date, date]:
@@ -101,18 +107,17 @@ def cubes_of(workspace: "Workspace", tile: str, level: str, item: Document) -> l
     return sorted(cubes, key=lambda cube: not _on_grid(item, cube.spec.extent))
 
 
-def inputs_of(workspace: "Workspace", item: Document, cubes: Sequence[Cube]) -> Iterator[MonthDate]:
+def inputs_of(workspace: "Workspace", month: Month, cubes: Sequence[Cube]) -> Iterator[MonthDate]:
     """The dates that an item records as its inputs, as the cubes hold them."""
-    left = dict(raw_inputs(item))
-    recorded = item["properties"].get("clearcube:inputs", {})
+    left = dict(raw_inputs(month.item))
     for exactly in (True, False):
         for cube in cubes:
-            for entry in sorted(cube.dates, key=lambda e: (not e.valid, -e.slot)):
+            for entry in sorted(cube.dates, key=lambda e: _rank(workspace, month, e)):
                 ids = [source["id"] for source in entry.items]
                 if not any(name in left for name in ids):
                     continue
-                notes = list(_differences(entry, left, recorded))
-                if exactly and notes:
+                notes = list(_differences(workspace, month, cube, entry, left))
+                if exactly and not fits(cube, entry, month.inputs, _read(cube, entry)):
                     continue
                 for name in ids:
                     left.pop(name, None)
@@ -120,6 +125,17 @@ def inputs_of(workspace: "Workspace", item: Document, cubes: Sequence[Cube]) -> 
     for name, collection in left.items():
         seen = _seen(workspace, collection, name)
         yield MonthDate(seen, (name,), None, None, "the cube holds this date no more")
+
+
+def fits(
+    cube: Cube, entry: DateEntry, recorded: Mapping[str, str], variables: Sequence[str]
+) -> bool:
+    """Whether a date of a cube is what inputs record: by its pixels, its key or its versions."""
+    pixels = pixel_checksum(cube, entry, variables)
+    return all(
+        recorded.get(source["id"], pixels) in (pixels, entry.key, source["version"])
+        for source in entry.items
+    )
 
 
 def raw_inputs(item: Document) -> Iterator[tuple[str, str]]:
@@ -131,16 +147,44 @@ def raw_inputs(item: Document) -> Iterator[tuple[str, str]]:
                 yield name, collection
 
 
+def _rank(workspace: "Workspace", month: Month, entry: DateEntry) -> tuple[bool, int]:
+    """Dates in force first, unless their mask is not the recorded one; of others the latest."""
+    return not (entry.valid and _has_recorded_mask(workspace, month, entry)), -entry.slot
+
+
+def _has_recorded_mask(workspace: "Workspace", month: Month, entry: DateEntry) -> bool:
+    """Whether the mask catalogued of a date has the classes that the item records."""
+    start = _mask_id(month, entry)
+    for name, recorded in month.inputs.items():
+        if name == start or name.startswith(f"{start}_"):
+            for item in workspace.catalog.find(name):
+                return bool(item["properties"].get("clearcube:checksum", recorded) == recorded)
+    return True
+
+
+def _mask_id(month: Month, entry: DateEntry) -> str:
+    """Id of the mask of a date, without the name of a variant."""
+    stamp = _time(entry).strftime("%Y%m%dT%H%M%S")
+    return f"{month.tile}_{stamp}_{month.reading.encoding}"
+
+
+def _read(cube: Cube, entry: DateEntry) -> list[str]:
+    """Variables of a date that a synthesis is made of."""
+    spec = cube.spec
+    return sorted({name for group in spec.groups for _, name in reads(spec, [entry], group, None)})
+
+
 def _differences(
-    entry: DateEntry, left: Mapping[str, str], recorded: Mapping[str, str]
+    workspace: "Workspace", month: Month, cube: Cube, entry: DateEntry, left: Mapping[str, str]
 ) -> Iterator[str]:
     """In what a date of the cube is not what an item records."""
+    if not fits(cube, entry, month.inputs, _read(cube, entry)):
+        yield "replaced since: what is shown is what the cube holds now"
+    elif entry.valid and not _has_recorded_mask(workspace, month, entry):
+        yield "its mask was made again since: what is shown is the mask of now"
     for source in entry.items:
-        name, version = source["id"], source["version"]
-        if name not in left:
-            yield f"the cube now holds {name} in this date too"
-        elif recorded.get(name, version) != version:
-            yield f"{name} was replaced since: values are of its version {version}"
+        if source["id"] not in left:
+            yield f"the cube now holds {source['id']} in this date too"
 
 
 def left_out(
@@ -157,14 +201,20 @@ def left_out(
         name, entry = scene["id"], entries.get(scene["id"])
         if name in inputs or "clearcube:job" in scene["properties"]:
             continue
-        why = _why_not(month, scene, entry, skipped.pop(name, None))
+        why = _why_not(workspace, month, scene, entry, skipped.pop(name, None))
         when = instant(scene["properties"]["datetime"])
         yield MonthDate(when, (name,), cube if entry else None, entry, left_out=why)
     for name, cause in skipped.items():
         yield MonthDate(None, (name,), None, None, left_out=f"skipped: {cause}")
 
 
-def _why_not(month: Month, scene: Document, entry: DateEntry | None, skipped: str | None) -> str:
+def _why_not(
+    workspace: "Workspace",
+    month: Month,
+    scene: Document,
+    entry: DateEntry | None,
+    skipped: str | None,
+) -> str:
     properties = scene["properties"]
     if skipped is not None:
         return f"skipped: {skipped}"
@@ -176,7 +226,10 @@ def _why_not(month: Month, scene: Document, entry: DateEntry | None, skipped: st
         return "not in the cube"
     if not has_mask(entry, month.reading.encoding):
         return f"it came without {month.reading.encoding}"
-    return "no input of the item: its mask was left out, or it came after the item was made"
+    for mask in workspace.catalog.find(_mask_id(month, entry)):
+        if REJECTED in mask["properties"]:
+            return f"its mask is rejected: {mask['properties'][REJECTED]}"
+    return "no input of the item: it came after the item was made"
 
 
 def _seen(workspace: "Workspace", collection: str, name: str) -> datetime | None:

@@ -16,6 +16,7 @@ from cube.rasters import write_cog
 from cube.store import DateEntry, Spec, StagedDate, commit_date, create_cube, open_store
 from cube.variables import level_variables
 from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights, not_clear
+from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
 from jobs.explain import explain, parse_place
 from jobs.pixel_dates import pixel_weight
@@ -216,6 +217,25 @@ def test_what_counts_is_what_the_item_was_made_of(workspace: Workspace, store: P
     assert first["note"] == ""
 
 
+def test_a_date_is_known_by_its_pixels(workspace: Workspace, store: Path) -> None:
+    cube = open_store(store)
+    one = next(e for e in cube.dates if e.items[0]["id"] == "one")
+    item = synthesis(workspace, ["one", "two", "three", "three-b"], LAYERS)
+    item["properties"]["clearcube:inputs"]["one"] = pixel_checksum(
+        cube, one, ["blue", "red", "swir16"]
+    )
+    publish(workspace, [item])
+    commit(store, MAY_5, ["one"], 9000, 9, version="2", replaces=[one.slot])
+    found = explain(workspace, "31UES_2019-05_wasp_scl", INSIDE)
+    assert (found["groups"][0]["dates"][0]["note"], found["agrees"]) == ("", True)
+    item["properties"]["clearcube:inputs"]["one"] = "of no slot"
+    publish(workspace, [item])
+    found = explain(workspace, "31UES_2019-05_wasp_scl", INSIDE)
+    first = found["groups"][0]["dates"][0]
+    assert first["note"] == "replaced since: what is shown is what the cube holds now"
+    assert (first["values"]["red"]["dn"], found["agrees"]) == (9000, False)
+
+
 def test_dates_that_no_cube_holds_are_said(workspace: Workspace) -> None:
     synthesis(workspace, ["zero_20190510T105659", "one", "two", "three", "three-b"], LAYERS)
     found = explain(workspace, "31UES_2019-05_wasp_scl", INSIDE)
@@ -229,6 +249,11 @@ def test_dates_that_no_cube_holds_are_said(workspace: Workspace) -> None:
 
 def test_scenes_of_the_window_that_were_left_out(workspace: Workspace, store: Path) -> None:
     commit(store, MAY_15 + 1, ["late"], 500, 4)
+    commit(store, MAY_15 + 4, ["hazy"], 500, 4)
+    mask = scene("31UES_20190519T105659_scl", MAY_15 + 4, **{"clearcube:rejected": "haze"})
+    mask["collection"] = "cloud-mask-scl"
+    mask["properties"] |= {"clearcube:job": "decode-masks"}
+    publish(workspace, [mask, scene("hazy", MAY_15 + 4)])
     rejected = scene("bad", MAY_15 + 2, **{"clearcube:rejected": "haze"})
     older = scene("older", MAY_15 + 3, **{"clearcube:superseded_by": "newer"})
     far = scene("far", MAY_15 + 24)
@@ -240,7 +265,8 @@ def test_scenes_of_the_window_that_were_left_out(workspace: Workspace, store: Pa
     dates = found["groups"][0]["dates"]
     left_out = {one["scenes"][0]: one["reason"] for one in dates if not one["input"]}
     assert left_out == {
-        "late": "no input of the item: its mask was left out, or it came after the item was made",
+        "late": "no input of the item: it came after the item was made",
+        "hazy": "its mask is rejected: haze",
         "bad": "rejected: haze",
         "older": "superseded by newer",
         "torn": "skipped: cannot read red",
