@@ -13,8 +13,12 @@ from rasterio.windows import Window
 from cube.errors import GridError, LoadError
 from cube.rasters import GDAL_ERRORS, strips
 
-STRIP = 512
-"""Rows read at once: 11 MB of a band of a whole tile, which is what a COG's blocks give anyway."""
+STRIP = 128
+"""Rows compared at once: a tenth of a gigabyte of work for a whole tile."""
+
+CACHE_MB = 64
+"""Decoded blocks that GDAL keeps: those of two rasters across a whole tile, until the strips that
+share them are done."""
 
 REACH = 1 << 16
 """Steps either side of no difference that are counted one by one: all that two int16 can differ."""
@@ -136,7 +140,8 @@ class Raster:
         """(rows, columns) stored numbers, of each ``step`` rows and columns the first."""
         try:
             window = Window(column, row, columns, rows)
-            found: Array = self._file.read(1, window=window)[::step, ::step]
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+                found: Array = self._file.read(1, window=window)[::step, ::step]
         except GDAL_ERRORS as error:
             raise _unreadable(self.href, error) from error
         return found
