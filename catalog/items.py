@@ -10,6 +10,7 @@ from typing import Any
 
 from catalog.backends.base import ITEM_ID, Document
 from catalog.errors import CatalogError
+from catalog.extension import field_fault
 from catalog.fingerprint import fingerprint
 from catalog.footprint import Bbox, bounds_of
 from catalog.search import instant, times_of
@@ -181,7 +182,7 @@ def _fault(item: Mapping[str, Any]) -> str | None:
         return "an id holds A-Z a-z 0-9 _ . - only"
     if item.get("stac_version") != "1.1.0":
         return f"its STAC version is {item.get('stac_version')!r}, not '1.1.0'"
-    fault = _shape_fault(item) or _schema_fault(item)
+    fault = _shape_fault(item) or _schema_fault(item) or field_fault(item)
     if fault is not None:
         return fault
     try:

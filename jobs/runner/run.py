@@ -14,7 +14,7 @@ from catalog.search import normalise_tile
 from cube.errors import CubeError
 from jobs.errors import JobError, WorkspaceError
 from jobs.forecast import forecast
-from jobs.job import Job, Outcome, Plan
+from jobs.job import Failure, Job, Outcome, Plan
 from jobs.registry import find_job
 from jobs.requests import parse_request as parse_request
 from jobs.runner.cluster import connect
@@ -115,7 +115,12 @@ class Session:
                     outcome.failures += run_stage(
                         self.client, stage, job.name, ledger, self.progress
                     )
-            outcome.failures += plan.finish() or []
+            try:
+                outcome.failures += plan.finish() or []
+            except (CubeError, CatalogError, JobError) as error:
+                if not outcome.failures:
+                    raise
+                outcome.failures.append(Failure(job.name, str(error)))  # the first is the cause
             lost = {failure.key for failure in outcome.failures}
             outcome.made += [made for made in plan.makes if made not in lost]
             ledger.end(outcome.made, outcome.failures)

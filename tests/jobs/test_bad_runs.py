@@ -96,18 +96,36 @@ def test_a_corrupt_scene_among_good_dates(engine, products, workspace, clearcube
     assert not (workspace / "cubes" / "31TCJ.zarr.stage").exists()
 
 
-def test_a_synthesis_is_made_of_the_good_dates_and_again_after_repair(
+def test_a_month_with_a_corrupt_scene_is_made_without_it_by_choice_only(
     products, workspace, clearcube, state_of
 ) -> None:
+    scene = products[0].stem
+    key = "synthesis-wasp/31TCJ_2020-05_wasp_scl"
     with cut(one(products[0], "*SCL_20m.tif")):
         said = clearcube(workspace, *MONTH)
+        assert said.status == 1
+        assert said.out == ""
+        first, second = said.err.strip().splitlines()[-2:]
+        assert first.startswith("failed: 31TCJ-20200505T105029: cannot read")
+        assert f"31TCJ_2020-05_wasp_scl: {scene} could not be read" in second
+        assert "--skip-corrupt makes it without" in second
+        assert key not in state_of(workspace)
+        said = clearcube(workspace, *MONTH, "--skip-corrupt")
         said.refused("31TCJ-20200505T105029: cannot read", "SCL_20m.tif", status=1)
         assert said.out == "31TCJ_2020-05_wasp_scl\n"
-    made = state_of(workspace)["synthesis-wasp/31TCJ_2020-05_wasp_scl"]
-    assert len(made["properties"]["clearcube:inputs"]) > 0
+        made = state_of(workspace)[key]["properties"]
+        assert scene not in made["clearcube:inputs"]
+        assert list(made["clearcube:without"]) == [scene]
+        assert "SCL_20m.tif" in made["clearcube:without"][scene]["cause"]
+        # That the scene is left out is known: nothing of the month is stale.
+        states = json.loads(clearcube(workspace, "status", "--json").out)["items"]
+        assert {t["state"] for t in states if t["collection"].startswith("synth")} == {
+            "provisional"
+        }
     assert clearcube(workspace, *MONTH).status == 0
-    again = state_of(workspace)["synthesis-wasp/31TCJ_2020-05_wasp_scl"]
-    assert again["properties"]["clearcube:inputs"] != made["properties"]["clearcube:inputs"]
+    again = state_of(workspace)[key]["properties"]
+    assert scene in again["clearcube:inputs"]
+    assert "clearcube:without" not in again
     assert clearcube(workspace, *MONTH).out == "nothing to make: 1 current\n"
 
 

@@ -56,6 +56,7 @@ def scene(number: int) -> dict[str, Any]:
             "datetime": f"{MAY + timedelta(number):%Y-%m-%d}T10:50:00Z",
             "grid:code": "MGRS-31UES",
             "clearcube:level": "l2a",
+            "clearcube:version": "1",
         },
         "links": [],
         "assets": {"scl": {"href": "/none.tif"}},
