@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from jobs.forecast import Forecast
     from jobs.job import Outcome, Target
+    from jobs.lineage import Lineage
+    from jobs.rejection import Rejection
+    from jobs.reproduction import Reproduction
 
 
 class Workspace:
@@ -118,6 +121,24 @@ class Workspace:
         from jobs.upkeep import run_stale
 
         return run_stale(self, tile)
+
+    def lineage(self, item: str, forward: bool = False) -> "Lineage":
+        """What an item was made from, down to the scenes; or forward, what was made from it."""
+        from jobs.lineage import lineage
+
+        return lineage(self, item, forward=forward)
+
+    def reject(self, item: str, why: str | None) -> "Rejection":
+        """Take a scene or mask out of what is made; None takes it back."""
+        from jobs.rejection import reject
+
+        return reject(self, item, why)
+
+    def reproduce(self, item: str, keep: str | Path | None = None) -> "Reproduction":
+        """Make an item again from what it records, elsewhere, and compare checksums."""
+        from jobs.reproduction import reproduce
+
+        return reproduce(self, item, keep=None if keep is None else Path(keep))
 
     def close(self) -> None:
         """Let go of the catalogue."""
