@@ -228,10 +228,10 @@ def _compare(
                 continue
             first, second = values[one][:, both], values[other][:, both]
             found += 1
-            difference = np.median(first - second, axis=1).astype(np.float64)
+            medians = np.median(np.stack([first, second, first - second]), axis=2)
+            ours, theirs, difference = medians.astype(np.float64)
             dates[one].peers[other], dates[other].peers[one] = difference, -difference
-            dates[one].medians[other] = np.median(first, axis=1).astype(np.float64)
-            dates[other].medians[one] = np.median(second, axis=1).astype(np.float64)
+            dates[one].medians[other], dates[other].medians[one] = ours, theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +268,11 @@ def _factor(dates: Sequence[_Date], position: int) -> _Factor:
 
 def _median(rows: Floats) -> Floats:
     """(date, band) -> (band,) median over the dates that have the band; NaN where none has."""
-    found = np.full(rows.shape[1], np.nan)
-    for band in range(rows.shape[1]):
-        known = rows[~np.isnan(rows[:, band]), band]
-        if len(known):
-            found[band] = np.median(known)
-    return found
+    if not np.isnan(rows).any():
+        found: Floats = np.median(rows, axis=0)
+        return found
+    known = [column[~np.isnan(column)] for column in rows.T]
+    return np.array([np.median(column) if len(column) else np.nan for column in known])
 
 
 # --- levels ---------------------------------------------------------------------------------------
@@ -380,8 +379,10 @@ def _moved(date: _Date, shifts: Floats) -> tuple[Verdict, str]:
     """A date at another level than the others: what its own pixels say to that."""
     moved = f"{abs(STEP * date.level):.1f} {'brighter' if date.level > 0 else 'darker'}"
     there, here = date.cost(date.level), date.cost(0)
-    if there > here:
-        return Verdict.RIGHT, f"visible bands are {moved} than around, but not all: haze or snow?"
+    # Haze brightens vegetation, too, but leaves dark what is dark in the short-wave infrared.
+    if there > here or (len(date.floors) > 1 and date.floors[1] - STEP * date.level <= NEGATIVE):
+        cause = "haze or snow" if date.level > 0 else "shadow or water"
+        return Verdict.RIGHT, f"visible bands are {moved} than around, but not all: {cause}?"
     if abs(date.level) > 1:
         return Verdict.UNDECIDED, f"{moved} than the dates around: no known offset does that"
     known = shifts[~np.isnan(shifts)]

@@ -1,8 +1,8 @@
 """A cube -> a few thousand of its pixels on all dates: what statistics of dates are made of.
 
 Chunks cannot be read in part, so a few whole ones, spread evenly over the tile, are read and thinned
-at once. Of a full tile that is 9 of 484 blocks and no more memory than one band of `BATCH` dates of
-a block (16 MiB) beside the sample itself (0.4 MB a date).
+at once. Of a full tile that is 9 of 484 blocks: 70 dates are read and judged in 6 s from a warm disk,
+1.8 GB read, in 200 MB beside the libraries. A date more takes 1 MB (its sample, and that as floats).
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from cube.store import Cube, DateEntry
 from cube.variables import Variable
 
 BLOCKS = 3
-"""Blocks along a side of the tile that are read: 9 take 10 s for 70 dates of a full tile."""
+"""Blocks along a side of the tile that are read."""
 
 PIXELS = 1 << 14
-"""Most pixels of a date that are kept; a median over a hundredth of them is good to 0.002."""
+"""About how many pixels of a date are kept at most; medians over a hundredth of them will do."""
 
 BATCH = 32
 """Dates of a band read at once: 16 MiB of a block of 512 pixels."""
@@ -116,7 +116,7 @@ def _spread(count: int) -> list[int]:
 
 
 def _step(windows: Sequence[Window]) -> int:
-    """Every how many rows and columns a pixel is kept, so that there are no more than `PIXELS`."""
+    """Every how many rows and columns a pixel is kept, so that about `PIXELS` are left."""
     total = sum(
         (rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows
     )
