@@ -54,6 +54,8 @@ class Answer:
     """Why it was refused; None where it was done."""
     may_pass: bool = False
     """Whether another try may do better than this refusal."""
+    lost: bool = False
+    """Whether its worker was lost, again and again."""
     measures: Measures = field(default_factory=Measures)
 
 
@@ -81,7 +83,7 @@ def call(function: Callable[[Any], Any], payload: Any, tried: int = 0) -> Answer
                 value = function(payload)
         except (CubeError, CatalogError, JobError) as error:
             cause, may_pass = str(error), isinstance(error, SourceError)
-    return Answer(value, cause, may_pass, measures)
+    return Answer(value, cause, may_pass, measures=measures)
 
 
 def task_key(stage: str, unit: str, tail: str) -> str:
@@ -112,6 +114,10 @@ class _Run:
     running: dict[str, tuple[Unit, int, Any]] = field(default_factory=dict)
     later: list[tuple[float, Unit, int]] = field(default_factory=list)
     """When to try again, the unit, how often it was tried."""
+    suspects: list[Unit] = field(default_factory=list)
+    """Units whose worker was lost while it held others too: any of them may be the cause."""
+    alone: str = ""
+    """The task of the suspect that is tried by itself."""
     workers: int = 1
     looked: float = 0.0
 
@@ -120,7 +126,7 @@ class _Run:
         found: list[Failure] = []
         waiting = list(reversed(self.planned))
         try:
-            while waiting or self.later or self.running:
+            while waiting or self.later or self.running or self.suspects:
                 self._look()
                 self._submit_due(waiting)
                 with contextlib.suppress(queue.Empty):
@@ -159,8 +165,11 @@ class _Run:
                 self._submit(entry[1], entry[2])
         while waiting and len(self.running) < ahead:
             self._submit(waiting.pop(), 0)
+        if self.suspects and not self.running and not self.later:
+            self.alone = self._submit(self.suspects.pop(), 1)
 
-    def _submit(self, unit: Unit, tried: int) -> None:
+    def _submit(self, unit: Unit, tried: int) -> str:
+        """Give a unit to the workers -> the name of its task."""
         tail = f"{self.tail}-again-{tried}" if tried else self.tail
         if self.client.status != "running":
             raise ConnectionError("the connection is lost")
@@ -175,6 +184,7 @@ class _Run:
         )
         self.running[future.key] = (unit, tried, future)
         future.add_done_callback(self.ended.put)
+        return str(future.key)
 
     def _settle(self, future: Any) -> Failure | None:
         """Take in what came of a unit -> its failure, if that is its end."""
@@ -182,6 +192,12 @@ class _Run:
         answer = self._answer(future)
         del self.running[future.key]
         future.release()
+        if answer.lost and self.running and future.key != self.alone:
+            logger.debug("%s is tried again by itself: %s", unit.key, answer.cause)
+            self.ledger.again(self.stage.name, unit.key, str(answer.cause), tried + 1, 0.0)
+            self.advance.again(answer.measures)
+            self.suspects.append(unit)
+            return None
         if answer.may_pass and tried < len(BACKOFF):
             wait = BACKOFF[tried]
             logger.debug("%s is tried again in %g s: %s", unit.key, wait, answer.cause)
@@ -207,7 +223,7 @@ class _Run:
             if future.status == "cancelled":  # this side cancels none that it waits for
                 raise ConnectionError("the connection is lost")
             if future.status == "error":
-                return Answer(cause=_cause(future.exception()))
+                return _lost_or_broken(future.exception())
             try:
                 found: Answer = future.result(timeout=LOOK_SECONDS)
                 return found
@@ -260,15 +276,17 @@ def _worker_name() -> str:
         return ""  # called without dask
 
 
-def _cause(error: BaseException) -> str:
+def _lost_or_broken(error: BaseException) -> Answer:
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
         limit = getattr(error.last_worker, "memory_limit", 0)
         most = f"limit {limit / 2**30:.1f} GiB" if limit else "no limit set"
-        return (
-            f"the worker was lost {error.allowed_failures + 1} times, most often for want of memory "
-            f"({most}); use fewer workers with more memory each, then run the same again"
+        times = error.allowed_failures + 1
+        return Answer(
+            cause=f"the worker was lost {times} times, most often for want of memory ({most}); use "
+            "fewer workers with more memory each, then run the same again",
+            lost=True,
         )
     logger.debug("%s", "".join(traceback.format_exception(error)))
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return Answer(cause=f"{type(error).__name__}: {error}".splitlines()[0])

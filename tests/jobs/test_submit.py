@@ -36,12 +36,13 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 @pytest.fixture(scope="module")
 def client(cluster_address: str) -> Iterator[Client]:
     with Client(cluster_address, set_as_default=False) as client:
+        client.run(call, sleep, 0.0)  # so that workers have imported what they need
         yield client
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "BACKOFF", (0.1, 0.2, 0.3))
+    monkeypatch.setattr(submit, "BACKOFF", (0.3, 0.5, 0.3))
 
 
 def run(
@@ -96,6 +97,12 @@ def die(_payload: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_or_sleep(seconds: float | None) -> float:
+    if seconds is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sleep(seconds or 0.0)
+
+
 def sleep(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
@@ -113,8 +120,8 @@ def test_a_source_that_fails_twice_is_asked_a_third_time(client, quick, tmp_path
     assert list(done) == ["31TCJ-b", "31TCJ-a"]  # others go on meanwhile
     again = [line for line in lines if line["event"] == "again"]
     assert [(line["unit"], line["tried"], line["wait"]) for line in again] == [
-        ("31TCJ-a", 1, 0.1),
-        ("31TCJ-a", 2, 0.2),
+        ("31TCJ-a", 1, 0.3),
+        ("31TCJ-a", 2, 0.5),
     ]
     assert "503" in again[0]["cause"]
     tries = {line["unit"]: line.get("tries") for line in lines if line["event"] == "done"}
@@ -261,8 +268,8 @@ def own_cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             break
         time.sleep(0.1)
     yield json.loads(found.read_text())["address"], scheduler
-    for process in (worker, scheduler):
-        process.terminate()
+    scheduler.kill()  # its worker then waits for nothing
+    worker.terminate()
     for process in (worker, scheduler):
         try:
             process.wait(10)
@@ -281,6 +288,16 @@ def test_a_unit_that_kills_its_worker_three_times(own_cluster, tmp_path: Path) -
         "workers with more memory each, then run the same again"
     ]
     assert lines[-1]["cause"] == failures[0].cause
+
+
+@pytest.mark.cluster
+def test_units_beside_one_that_kills_workers_are_done(own_cluster, tmp_path: Path) -> None:
+    payloads = {f"u{number}": None if number == 1 else 0.1 for number in range(8)}
+    with Client(own_cluster[0], set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=30)
+        failures, done, _lines = run(client, tmp_path, die_or_sleep, payloads)
+    assert [failure.key for failure in failures] == ["u1"]
+    assert set(done) == set(payloads) - {"u1"}
 
 
 @pytest.mark.cluster
