@@ -272,12 +272,13 @@ def own_cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     worker.terminate()
     for process in (worker, scheduler):
         try:
-            process.wait(10)
+            process.wait(2)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_unit_that_kills_its_worker_three_times(own_cluster, tmp_path: Path) -> None:
     with Client(own_cluster[0], set_as_default=False) as client:
@@ -290,6 +291,7 @@ def test_a_unit_that_kills_its_worker_three_times(own_cluster, tmp_path: Path) -
     assert lines[-1]["cause"] == failures[0].cause
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_units_beside_one_that_kills_workers_are_done(own_cluster, tmp_path: Path) -> None:
     payloads = {f"u{number}": None if number == 1 else 0.1 for number in range(8)}
