@@ -242,6 +242,11 @@ def _compare_nodata(about: Document, header: Header) -> Iterator[str]:
 
 def _sign(item: Document) -> None:
     """Make the version of an item change with the content of its files and how they are read."""
+    item["properties"]["clearcube:version"] = signed_version(item)
+
+
+def signed_version(item: Document) -> str:
+    """Item that went through the checks of headers -> its version, of its files as they are now."""
     signed = {}
     contents: dict[str, str] = {}  # several assets may be bands of one file
     for key, asset in sorted(item["assets"].items()):
@@ -255,7 +260,7 @@ def _sign(item: Document) -> None:
                 [[b.get("scale"), b.get("offset"), b.get("nodata")] for b in bands],
             ]
     version = str(item["properties"].get("clearcube:version", "")).partition("+")[0]
-    item["properties"]["clearcube:version"] = f"{version}+{fingerprint(signed)[:8]}"
+    return f"{version}+{fingerprint(signed)[:8]}"
 
 
 def _content(href: str, asset: Mapping[str, Any]) -> str:

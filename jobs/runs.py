@@ -89,6 +89,8 @@ class RunRecord:
     end: datetime
     """The end, or the last sign of life."""
     state: RunState
+    makes: list[str] = field(default_factory=list)
+    """What it planned to make."""
     made: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     """Units that failed, with their causes."""
@@ -220,6 +222,7 @@ def _take(record: RunRecord, lines: Iterator[Line]) -> RunState | None:
             # What one command made before, of another plan, is told by the ledger of that.
             record.made = [made for made in line.get("made", []) if made in planned]
             ended = RunState.FAILED if line.get("failed") else RunState.DONE
+    record.makes = sorted(planned)
     record.stages = list(stages.values())
     return ended
 
