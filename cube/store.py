@@ -7,10 +7,13 @@ only ever added; a reprocessed date takes a new slot and its old one is marked n
 
 import contextlib
 import copy
+import errno
 import fcntl
+import io
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -197,8 +200,10 @@ class StagedDate:
         self._spec = spec
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._checksums = _no_checksums(spec)
-        self.directory = staging_directory(path, key)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._whole = staging_directory(path, key)
+        # A unit that was given up for lost may still be at work: each has a place of its own.
+        self.directory = self._whole.with_name(f".{key}.{uuid.uuid4().hex[:8]}")
+        shutil.rmtree(self._whole, ignore_errors=True)
         with _writing(self.directory):
             self.directory.mkdir(parents=True)
 
@@ -222,11 +227,22 @@ class StagedDate:
         of_variable[row : row + found.shape[0], column : column + found.shape[1]] = found
 
     def close(self) -> None:
-        """Bring all bytes to the disk, so that a commit never names what a power cut may take."""
+        """Bring all bytes to the disk, so that a commit never names what a power cut may take.
+
+        Only then is the date where a commit finds it; of two units with the same date, the first
+        one's stays.
+        """
         with _writing(self.directory):
-            np.save(self.directory / CHECKSUMS, self._checksums)
+            _save_checksums(self.directory / CHECKSUMS, self._checksums)
             for file in self.directory.rglob("*"):
                 sync_file(file)
+            try:
+                self.directory.rename(self._whole)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                self.discard()
+            sync_directory(self._whole.parent)
 
     def discard(self) -> None:
         """Give the room back: what was staged is not going to be committed."""
@@ -252,6 +268,8 @@ def commit_date(path: Path | str, entry: DateEntry, replaces: Collection[int] = 
             if known.valid and known.key == entry.key:
                 shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
                 return known
+        if not staging_directory(path, entry.key).is_dir():
+            raise StoreError(f"nothing of date {entry.key} is staged for {path}; run again")
         slot = len(cube.dates)
         checksums = _variable_checksums(path, cube.spec, entry)
         new = replace(entry, slot=slot, valid=True, checksums=checksums)
@@ -292,9 +310,16 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
         with _writing(target):
             staged.mkdir(parents=True, exist_ok=True)
             found = cube.checksums(entry.slot)
-            np.save(staged / CHECKSUMS, _no_checksums(spec) if found is None else found)
+            _save_checksums(staged / CHECKSUMS, _no_checksums(spec) if found is None else found)
         commit_date(target, entry)
     return open_store(target)
+
+
+def discard_cube(path: Path | str) -> None:
+    """Remove a store that nobody reads, and what lies beside it; nothing where there is none."""
+    path = Path(path)
+    for folder in (path, path.with_name(f"{path.name}.sums"), staging_directory(path, "")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -341,6 +366,13 @@ def _no_checksums(spec: Spec) -> Checksums:
     group = next(iter(spec.groups))
     rows, columns = (-(-side // spec.chunk(group)) for side in spec.shape(group))
     return np.zeros((len(spec.variables), rows, columns), np.uint64)
+
+
+def _save_checksums(file: Path, checksums: Checksums) -> None:
+    # numpy's own writing to a file does not say when the disk takes only a part of it.
+    content = io.BytesIO()
+    np.save(content, checksums)
+    write_bytes(file, content.getvalue())
 
 
 def _variable_checksums(path: Path, spec: Spec, entry: DateEntry) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """JOB cube: the scenes of a tile, one task a date, into its Zarr time cube."""
 
-import contextlib
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +24,7 @@ from cube.store import (
     commit_date,
     compact_cube,
     create_cube,
+    discard_cube,
     open_store,
     retire_dates,
     staging_directory,
@@ -259,8 +260,12 @@ def _store(
     groups = spec.groups if spec is not None else _groups(params.resolution)
     generation = 1 if spec is None else spec.generation + 1
     sharded = params.shards == "auto" if spec is None else spec.sharded
-    new = Spec(tile, level, extent, groups, variables, generation, sharded)
     target = generation_path(workspace, name, generation)
+    while target.exists() and open_store(target).spec.extent != extent:
+        # Left there by a run that was killed, which made it for other scenes.
+        generation += 1
+        target = generation_path(workspace, name, generation)
+    new = Spec(tile, level, extent, groups, variables, generation, sharded)
     return target, open_store(target).spec if target.exists() else new, []
 
 
@@ -423,8 +428,8 @@ def _finish(
     params: CubeParams,
     interval: Interval | None,
 ) -> None:
-    with contextlib.suppress(OSError):
-        staging_directory(path, "").rmdir()  # only where nothing waits in it
+    # What still waits there is of units whose run or worker was lost: all of ours are committed.
+    shutil.rmtree(staging_directory(path, ""), ignore_errors=True)
     if not path.exists():
         return  # no date could be loaded
     if gone:
@@ -432,7 +437,10 @@ def _finish(
     cube = open_store(path)
     is_compact = [entry.slot for entry in cube.valid_dates] == list(range(len(cube.dates)))
     if params.compact and not is_compact:
+        # From here on the item names the generation that the next one is made from.
+        publish_cube(workspace, name, path, interval or (None, None))
         target = generation_path(workspace, name, cube.spec.generation + 1)
+        discard_cube(target)  # half of one, where a run was killed while it made it
         compact_cube(path, target)
         path = target
     publish_cube(workspace, name, path, interval or (None, None))

@@ -102,6 +102,8 @@ class AssetTask:
     path: str
     picture: tuple[str, str, str] | None = None
     """Layers shown as red, green and blue, where the file is a picture."""
+    is_new: bool = False
+    """Whether no item names the file: if it is there, an interrupted run of the same made it."""
 
 
 def make_weights(task: WeightTask) -> None:
@@ -164,6 +166,8 @@ def recipe_of(product: Product, job: str, reading: MaskReading, params: Any) -> 
 def write_file(task: AssetTask) -> dict[str, Any]:
     """The blocks of a layer (or of the three of a picture) -> its file; returns its fields."""
     path = Path(task.path)
+    if task.is_new and path.exists():
+        return file_fields(path)  # files appear whole
     if task.picture is not None:
         write_picture(path, _pictured(task, task.picture))
         return file_fields(path)

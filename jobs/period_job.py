@@ -425,6 +425,8 @@ def _asset_units(
     for result in batch:
         if result.blocks != len(grid):
             continue
+        before = _before(context, result)
+        named = {path for path, _ in before.files.values()} if before else set()
         for layer, group in _files(context, result):
             key = layer.asset
             result.layers[key] = (layer, group)
@@ -441,6 +443,7 @@ def _asset_units(
                 blocks=grid,
                 path=str(path),
                 picture=picture,
+                is_new=str(path) not in named,
             )
             units.append(Unit(f"{result.item_id}-{key}", task))
     return units

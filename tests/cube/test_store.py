@@ -216,6 +216,27 @@ def test_debris_of_a_commit_cut_short_is_never_seen(path: Path) -> None:
     assert dataset.red[:, 0, 0].values.tolist() == [10, -10000]
 
 
+def test_two_units_with_the_same_date_do_not_disturb_each_other(path: Path) -> None:
+    made = open_store(path).spec
+    blue = made.variable("r10m", "blue")
+    assert blue is not None
+    entry = DateEntry(time=DAY, key="k", items=(), variables=("blue",))
+    pixels = np.full((64, 64), 7, np.int16)
+    # The first was given up for lost, and goes on while the other one is made and committed.
+    lost, other = StagedDate(path, made, "k"), StagedDate(path, made, "k")
+    lost.write(blue, 0, 0, pixels)
+    other.write(blue, 0, 0, pixels)
+    with pytest.raises(StoreError, match="nothing of date k is staged"):
+        commit_date(path, entry)
+    other.close()
+    lost.close()
+    StagedDate(path, made, "another").discard()
+    commit_date(path, entry)
+    assert open_cube(path).blue[:, 0, 0].values.tolist() == [7]
+    assert open_store(path).dates[0].checksums["blue"]
+    assert not list(path.with_name(f"{path.name}.stage").iterdir())
+
+
 KILLED = """
     import os, signal, sys
     import cube.files as files
@@ -341,7 +362,7 @@ def test_a_store_that_cannot_be_written_says_so_and_stays_as_it_was(path: Path) 
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     made = open_store(path).spec
-    StagedDate(path, made, "full")
+    StagedDate(path, made, "full").close()
     # No file may grow beyond a kilobyte: what a full disk does to a writer.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
     try:
