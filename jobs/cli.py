@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "audit",
     "diff": "diff",
     "explain-mask": "explain_mask",
+    "verify": "verify",
     "demo": "demo",
 }
 """Name -> module of ``jobs.commands``, in the order of the help; each holds a ``command``."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-
 from catalog.backends.base import Document
 from catalog.errors import CatalogError
 from catalog.items import Recipe, validate_item

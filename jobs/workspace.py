@@ -15,6 +15,7 @@ from jobs.settings import Settings, read_settings
 if TYPE_CHECKING:
     import pystac
 
+    from jobs.finding import Finding
     from jobs.forecast import Forecast
     from jobs.job import Outcome, Target
     from jobs.lineage import Lineage
@@ -139,6 +140,14 @@ class Workspace:
         from jobs.reproduction import reproduce
 
         return reproduce(self, item, keep=None if keep is None else Path(keep))
+
+    def verify(
+        self, tile: str | None = None, *, quick: bool = False, sources: bool = False
+    ) -> "list[Finding]":
+        """What (of a tile) is not what it is said to be; without pixels and checksums if quick."""
+        from jobs.verification import verify
+
+        return list(verify(self, tile, quick=quick, sources=sources))
 
     def close(self) -> None:
         """Let go of the catalogue."""
