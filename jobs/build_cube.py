@@ -242,6 +242,8 @@ def _store(
     if spec is not None:
         _same_grid(name, spec, params.resolution)
         snap = max(spec.groups.values())
+    if path is not None and spec is not None and not every:
+        return path, spec, []  # no scene is left that could reach beyond it
     variables = spec.variables if spec is not None else level_variables(level, params.resolution)
     _refuse_coarse(every, variables, params.resolution or (spec and len(spec.groups) == 1))
     extent = union_extent(tile, _footprints(tile, every, variables), snap)

@@ -1,6 +1,6 @@
 """How a derived item stands to what it would be made of now, and why."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WITHOUT = "clearcube:without"
 """Property of an item: scenes left out of it because they could not be read, and why."""
+
+UNUSED = "is no longer used"
 
 
 def assess(
@@ -60,15 +62,10 @@ def differences(
     properties = item["properties"]
     held, wanted = properties.get("clearcube:inputs", {}), recipe.inputs
     changed = {name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name)}
-    for name in sorted(changed, key=lambda name: (name not in wanted, name)):
-        if changed & set(follows.get(name, ())):
-            continue
-        if name not in held:
-            yield f"{name} is new"
-        elif name in wanted:
-            yield f"{name} changed"
-        else:
-            yield f"{name} {why_out(workspace, name)}"
+    for name in sorted(changed & wanted.keys()):
+        if not changed & set(follows.get(name, ())):
+            yield f"{name} {'changed' if name in held else 'is new'}"
+    yield from _gone(workspace, sorted(changed - wanted.keys()))
     for name, was, now in _parameters(properties, recipe):
         yield f"parameter {name} was {was}, is {now}"
     was = properties.get("processing:version")
@@ -86,7 +83,28 @@ def why_out(workspace: "Workspace", item_id: str) -> str:
         return f"was rejected: {properties[REJECTED]}"
     if SUPERSEDED_BY in properties:
         return f"is superseded by {properties[SUPERSEDED_BY]}"
-    return "is no longer used"
+    return UNUSED
+
+
+def _gone(workspace: "Workspace", names: Sequence[str]) -> Iterator[str]:
+    """Inputs that are no longer used, and why; without those that left with another of them.
+
+    A mask leaves with its scene, and a scene with its mask where that was rejected.
+    """
+    why = {name: why_out(workspace, name) for name in names}
+    made_of = {
+        name: {i for item in workspace.catalog.find(name) for i in _inputs(item)} for name in names
+    }
+    told = {name for name in names if why[name] != UNUSED}
+    for name in names:
+        others = {one for one in told if one in made_of[name] or name in made_of[one]}
+        if name in told or not others:
+            yield f"{name} {why[name]}"
+
+
+def _inputs(item: Document) -> Collection[str]:
+    inputs: Mapping[str, str] = item["properties"].get("clearcube:inputs", {})
+    return inputs.keys()
 
 
 def _parameters(properties: Document, recipe: Recipe) -> Iterator[tuple[str, object, object]]:
