@@ -211,8 +211,8 @@ JOB = pixel_job(
 
 
 @pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers in this process, which know the job above."""
+def threads(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers in this process, which know the job above, instead of the others."""
     monkeypatch.setitem(registry.OWN, "sums", __name__)
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
@@ -226,9 +226,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_jobs_of_other_packages(season: SeasonFiles, tmp_path: Path) -> None:
     name = "31TCJ_2020-05_sums_scl"
     with open_workspace(tmp_path) as workspace:
-        workspace.ingest(*season.products[:2])
-        workspace.run("sums", tile="31TCJ", datetime="2020-05")
-        workspace.ingest(*season.products[2:])
+        workspace.ingest(*season.products[:3])
+        assert workspace.run("sums", tile="31TCJ", datetime="2020-05").failures == []
+        workspace.ingest(*season.products[3:])
         found = workspace.reproduce(name)
         assert (found.same, [part.name for part in found.parts]) == (True, ["sum"])
         first = workspace.lineage(name).nodes
