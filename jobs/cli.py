@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": "diff",
     "explain-mask": "explain_mask",
     "verify": "verify",
+    "gc": "gc",
     "demo": "demo",
 }
 """Name -> module of ``jobs.commands``, in the order of the help; each holds a ``command``."""

@@ -61,13 +61,18 @@ def cube_findings(
 
 def stray_stores(workspace: "Workspace", tile: str | None, pointed: set[str]) -> Iterator[Finding]:
     """Stores that no item points to: the latest of a cube that was never published, or debris."""
-    names = {Path(path).name.removesuffix(".zarr").partition(".")[0] for path in pointed}
+    names = {cube_name(path) for path in pointed}
     for path in sorted(workspace.cubes.glob("*.zarr")):
-        name = path.name.removesuffix(".zarr").partition(".")[0]
+        name = cube_name(path)
         if str(path) in pointed or tile not in (None, name.partition("_")[0]):
             continue
         advice = "clearcube gc removes it" if name in names else "run the same again to go on"
         yield note(path.name, f"no item points to {path}", advice)
+
+
+def cube_name(store: Path | str) -> str:
+    """Path of a store -> id of the cube that it is a generation of."""
+    return Path(store).name.removesuffix(".zarr").partition(".")[0]
 
 
 def _item_faults(item: Document, cube: Cube) -> Iterator[Finding]:

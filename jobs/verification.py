@@ -17,7 +17,7 @@ from catalog.search import Interval, Query, normalise_tile
 from cube.errors import GridError, StoreError
 from cube.periods import Period
 from cube.store import open_store
-from jobs.cube_findings import cube_findings, stray_stores
+from jobs.cube_findings import cube_findings, cube_name, stray_stores
 from jobs.finding import Finding, error, note
 from jobs.item_findings import Why, item_findings
 from jobs.runner.progress import Progress
@@ -66,8 +66,9 @@ def verify(
     for item in cubes:
         yield from _cube(item, progress, quick=quick)
     pointed = {str(asset["href"]) for item in cubes for asset in item["assets"].values()}
+    dates = _cube_dates(workspace, pointed)
     yield from stray_stores(workspace, tile, pointed)
-    yield from _ledgers(workspace, tile)
+    yield from _ledgers(workspace, tile, dates)
     progress.close()
 
 
@@ -127,9 +128,8 @@ def _cube(item: Document, progress: Progress, *, quick: bool) -> Iterator[Findin
 # --- ledgers --------------------------------------------------------------------------------------
 
 
-def _ledgers(workspace: "Workspace", tile: str | None) -> Iterator[Finding]:
+def _ledgers(workspace: "Workspace", tile: str | None, dates: Collection[str]) -> Iterator[Finding]:
     """Runs without an end that no later one made good, and what was made and is gone."""
-    dates = _cube_dates(workspace)
     ended: set[tuple[str, str]] = set()
     told: set[str] = set()
     for record in list_runs(workspace):  # newest first
@@ -169,11 +169,17 @@ def _lost(
         yield note(record.id, what, "run the same again if they are wanted")
 
 
-def _cube_dates(workspace: "Workspace") -> set[str]:
-    """Dates that cubes hold or held, as ledgers name them."""
+def _cube_dates(workspace: "Workspace", pointed: Collection[str]) -> set[str]:
+    """Dates that cubes hold or held, as ledgers name them.
+
+    Former stores are left alone: that they are read would keep them from being removed.
+    """
     found = set()
+    named = {cube_name(path) for path in pointed}
     for path in workspace.cubes.glob("*.zarr"):
-        name = path.name.removesuffix(".zarr").partition(".")[0]
+        name = cube_name(path)
+        if name in named and str(path) not in pointed:
+            continue
         try:
             entries = open_store(path).dates
         except StoreError:

@@ -1,6 +1,7 @@
 """A workspace: a directory with a catalogue, cubes, products and the ledger of runs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from jobs.settings import Settings, read_settings
 if TYPE_CHECKING:
     import pystac
 
+    from jobs.cleaning import Cleaning
     from jobs.finding import Finding
     from jobs.forecast import Forecast
     from jobs.job import Outcome, Target
@@ -148,6 +150,12 @@ class Workspace:
         from jobs.verification import verify
 
         return list(verify(self, tile, quick=quick, sources=sources))
+
+    def gc(self, *, older_than: timedelta = timedelta(days=1), dry_run: bool = False) -> "Cleaning":
+        """Remove what killed runs and former results left, where no run is at work."""
+        from jobs.cleaning import clean
+
+        return clean(self, older_than=older_than, dry_run=dry_run)
 
     def close(self) -> None:
         """Let go of the catalogue."""
