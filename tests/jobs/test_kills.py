@@ -1,0 +1,412 @@
+"""Runs that are killed, find the disk full, or meet each other; readers look on all the while."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+from distributed import Client
+
+from catalog.backends.base import Document
+from catalog.search import Query
+from cube.store import Cube, open_cube, open_store
+from jobs.settings import read_settings
+from jobs.workspace import Workspace, open_workspace
+
+spec = importlib.util.spec_from_file_location("killing", Path(__file__).with_name("killing.py"))
+assert spec is not None
+assert spec.loader is not None
+killing = sys.modules["killing"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(killing)
+# Workers cannot import it: its functions go to them whole.
+cloudpickle.register_pickle_by_value(killing)
+
+Point = killing.Point
+
+pytestmark = pytest.mark.cluster
+
+MONTH = ("run", "synthesis", "--tile", "31TCJ", "--datetime", "2020-05", "--method", "wasp")
+STALE = ("run", "stale")
+COMPACT = ("run", "cube", "--tile", "31TCJ", "--set", "compact=true")
+
+ROOT = ".zarr/zarr.json"
+"""What the path of a cube's root ends in; replacing it is the commit."""
+
+
+# --- what a workspace holds -----------------------------------------------------------------------
+
+
+def documents(path: Path) -> list[Document]:
+    """Every item, read as a reader does who comes just now."""
+    with Workspace(read_settings(workspace=path), create=False) as workspace:
+        return list(workspace.documents(Query(limit=1000)))
+
+
+def stores(path: Path) -> list[Path]:
+    """Cubes that a reader may find."""
+    return [store for store in path.glob("cubes/*.zarr") if not store.name.startswith(".")]
+
+
+def files(item: Document) -> Iterator[tuple[Path, Document]]:
+    """Files of an item that was made, each with its asset."""
+    for asset in item["assets"].values():
+        if "file:checksum" in asset and "clearcube:job" in item["properties"]:
+            yield Path(asset["href"]), asset
+
+
+def pixels(cube: Cube, slot: int, window: Callable[[str], tuple[slice, slice]]) -> dict[str, str]:
+    """Variables of a date -> digest of what is in a window of each."""
+    found = {}
+    for variable in cube.spec.variables:
+        held = cube.read(variable.group, variable.name, [slot], window(variable.group))
+        found[f"{variable.group}/{variable.name}"] = hashlib.sha256(held.tobytes()).hexdigest()
+    return found
+
+
+def corner(_group: str) -> tuple[slice, slice]:
+    return slice(40, 42), slice(40, 42)
+
+
+def state(path: Path) -> dict[str, Any]:
+    """All that a workspace holds, but for times of writing and numbers of slots; checked as read."""
+    found: dict[str, Any] = {}
+    for item in documents(path):
+        for name in ("created", "updated"):
+            item["properties"].pop(name, None)
+        for file, asset in files(item):
+            content = file.read_bytes()
+            assert asset["file:checksum"] == f"1220{hashlib.sha256(content).hexdigest()}", file
+        if item["collection"] == "cubes":
+            for asset in item["assets"].values():
+                asset["cube:dimensions"]["time"]["values"].sort()
+        found[f"{item['collection']}/{item['id']}"] = item
+    for store in stores(path):
+        cube = open_store(store)
+
+        def whole(group: str, cube: Cube = cube) -> tuple[slice, slice]:
+            height, width = cube.spec.shape(group)
+            return slice(0, height), slice(0, width)
+
+        for entry in cube.valid_dates:
+            chunks = cube.checksums(entry.slot)
+            found[f"{store.name} {entry.key}"] = {
+                **asdict(entry),
+                "slot": None,
+                "pixels": pixels(cube, entry.slot, whole),
+                "chunks": None if chunks is None else chunks.tolist(),
+            }
+    return found
+
+
+def finished(path: Path) -> dict[str, tuple[int, int]]:
+    """Files that units of runs have finished -> what tells whether they were written again.
+
+    Pixels of dates that are committed, files of items, files of months that a ledger calls done
+    though there is no item yet, weights and blocks in scratch.
+    """
+    done = {str(file) for item in documents(path) for file, _ in files(item)}
+    for store in stores(path):
+        for entry in open_store(store).dates:
+            done |= {str(file) for file in store.glob(f"r??m/*/c/{entry.slot}/**/*")}
+    for ledger in path.glob("runs/*.jsonl"):
+        for line in map(json.loads, ledger.read_text().splitlines()):
+            if line["event"] == "done" and line["stage"].startswith("files "):
+                item, _, key = line["unit"].rpartition("-")
+                done |= {str(file) for file in path.glob(f"products/*/{item}/*/{item}_{key}.*")}
+    # Names that begin with a point are of files still being written.
+    done |= {str(file) for file in path.glob("scratch/**/*") if file.name[0] != "."}
+    return {name: about for name, about in killing.files_of(str(path)).items() if name in done}
+
+
+class Reader:
+    """Looks at a workspace again and again until it is stopped; raises what was not as it must be."""
+
+    def __init__(self, path: Path, known: dict[str, dict[str, str]]) -> None:
+        self.path, self.known = path, known
+        self._end = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._looks = self._pool.submit(self._watch)
+
+    def stop(self) -> None:
+        self._end.set()
+        with self._pool:
+            assert self._looks.result() > 0
+
+    def _watch(self) -> int:
+        looks = 0
+        while not self._end.wait(0.05):
+            self._look()
+            looks += 1
+        return looks
+
+    def _look(self) -> None:
+        for item in documents(self.path):
+            for file, asset in files(item):
+                assert file.stat().st_size == asset["file:size"], file
+            if item["collection"] == "cubes":
+                self._look_at(Path(next(iter(item["assets"].values()))["href"]))
+        for store in stores(self.path):
+            self._look_at(store)
+
+    def _look_at(self, store: Path) -> None:
+        cube = open_store(store)
+        for entry in cube.valid_dates:
+            assert pixels(cube, entry.slot, corner) == self.known[entry.key], entry
+        for group in cube.spec.groups:
+            dataset = open_cube(store, group)
+            # Others may have committed since: the sizes are of a later state than the cube's.
+            after = open_store(store)
+            sizes = {len(cube.valid_dates), len(after.valid_dates)}
+            assert min(sizes) <= dataset.sizes["time"] <= max(sizes)
+            name = next(v.name for v in cube.spec.variables if v.group == group)
+            held = dataset[name][:, 40:42, 40:42].values
+            digests = {values[f"{group}/{name}"] for values in self.known.values()}
+            for date in held:
+                assert hashlib.sha256(date.tobytes()).hexdigest() in digests
+
+
+# --- scenarios ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scenario:
+    """A workspace as it is before a command, what that comes to, and a place to try it again."""
+
+    path: Path
+    before: Path
+    command: tuple[str, ...]
+    expected: dict[str, Any]
+    known: dict[str, dict[str, str]]
+    """Dates that may be in the cube -> pixels of each variable."""
+
+    def restored(self) -> Path:
+        """The workspace as it was before; the same path, which items name."""
+        shutil.rmtree(self.path)
+        shutil.copytree(self.before, self.path)
+        return self.path
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Any]:
+    with killing.Commands() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(cluster_address: str) -> Iterator[Client]:
+    with Client(cluster_address, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def quiet(client: Client) -> Iterator[Client]:
+    """Workers that have nothing to do for runs that are dead; all there again afterwards."""
+    _settle(client)
+    yield client
+    _settle(client)
+
+
+def _settle(client: Client) -> None:
+    client.wait_for_workers(2, timeout=60)
+    until = time.monotonic() + 30
+    while any(client.processing().values()) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def scenario(
+    folder: Path,
+    commands: Any,
+    address: str,
+    command: tuple[str, ...],
+    prepare: Callable[..., None],
+) -> Scenario:
+    path, before = folder / "w", folder / "before"
+    with open_workspace(path, scheduler=address) as workspace:
+        prepare(workspace)
+    shutil.copytree(path, before)
+    ended = commands(path, *command, CLEARCUBE_SCHEDULER=address)
+    assert ended.status == 0, ended.err
+    known = {}
+    for store in [*stores(path), *stores(before)]:
+        cube = open_store(store)
+        known |= {entry.key: pixels(cube, entry.slot, corner) for entry in cube.dates}
+    return Scenario(path, before, command, state(path), known)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, season, commands, cluster_address) -> Scenario:
+    """Two dates are ingested; a month is asked for, and with it a cube and masks."""
+
+    def prepare(workspace: Workspace) -> None:
+        workspace.ingest(*season.products[:1], season.products[3])
+
+    folder = tmp_path_factory.mktemp("first")
+    return scenario(folder, commands, cluster_address, MONTH, prepare)
+
+
+@pytest.fixture(scope="module")
+def update(tmp_path_factory, season, commands, cluster_address) -> Scenario:
+    """All is made of three dates; one is rejected, one delivered anew, a fourth comes late."""
+
+    def prepare(workspace: Workspace) -> None:
+        workspace.ingest(*season.products[:2], season.products[3])
+        outcome = workspace.run("synthesis", tile="31TCJ", datetime="2020-05", method="wasp")
+        assert outcome.failures == []
+        workspace.ingest(season.products[2], season.products[4])
+        workspace.reject(season.products[3].stem, why="haze")
+
+    folder = tmp_path_factory.mktemp("update")
+    return scenario(folder, commands, cluster_address, STALE, prepare)
+
+
+@pytest.fixture(scope="module")
+def compaction(tmp_path_factory, season, commands, cluster_address) -> Scenario:
+    """A cube of two dates, the later one first; it is to be rewritten in order."""
+
+    def prepare(workspace: Workspace) -> None:
+        for product in (season.products[3], season.products[0]):
+            workspace.ingest(product)
+            assert workspace.run("cube", tile="31TCJ").failures == []
+
+    folder = tmp_path_factory.mktemp("compaction")
+    return scenario(folder, commands, cluster_address, COMPACT, prepare)
+
+
+@contextmanager
+def watched(case: Scenario) -> Iterator[Path]:
+    """The workspace of a scenario restored, with a reader until the end."""
+    path = case.restored()
+    reader = Reader(path, case.known)
+    try:
+        yield path
+    finally:
+        reader.stop()
+
+
+def goes_on(case: Scenario, commands: Any, address: str) -> None:
+    """The command again: what was finished is not done again, and all comes to the same."""
+    path = case.path
+    done = finished(path)
+    # Scratch goes when a month is published: what was in it is looked at just before.
+    seen = path.with_name("seen")
+    seen.unlink(missing_ok=True)
+    record = (Point("jobs.period_job:_publish"), seen)
+    ended = commands(path, *case.command, record=record, CLEARCUBE_SCHEDULER=address)
+    assert ended.status == 0, ended.err
+    after = killing.files_of(str(path))
+    if seen.exists():
+        after |= {name: tuple(about) for name, about in json.loads(seen.read_text()).items()}
+    again = {name for name, about in done.items() if name in after and after[name] != about}
+    assert not again
+    assert {name for name in done if name not in after and "/scratch/" not in name} == set()
+    found = state(path)
+    assert found.keys() == case.expected.keys()
+    for name, expected in case.expected.items():
+        assert found[name] == expected, name
+    assert not [file for file in path.glob("cubes/*.stage/**/*") if file.is_file()]
+    ended = commands(path, *case.command, CLEARCUBE_SCHEDULER=address)
+    assert (ended.status, ended.out.startswith("nothing to make")) == (0, True)
+
+
+# --- a driver is killed ---------------------------------------------------------------------------
+
+REPLACE, RENAME = "pathlib:Path.replace", "pathlib:Path.rename"
+
+FIRST = [
+    # A new cube, and its dates.
+    Point(RENAME, "before", about=".zarr.new-"),
+    Point(RENAME, "after", about=".zarr.new-"),
+    Point("cube.store:_move_pixels"),
+    Point(REPLACE, "after", 5, about="/c/0'"),
+    Point(REPLACE, "before", 2, about="checksums.npy"),
+    Point("cube.store:_move_pixels", "after", 2),
+    Point("cube.store:_write_coordinate", "after"),
+    Point("cube.store:_write_coordinate", "before", 7),
+    Point(REPLACE, "before", about=ROOT),
+    Point(REPLACE, "before", 2, about=ROOT),
+    Point(REPLACE, "after", 2, about=ROOT),
+    Point(REPLACE, "before", 2, about="r10m/red/zarr.json"),
+    Point("cube.store:_commit_root", "after", 2),
+    Point("jobs.build_cube:publish_cube"),
+    Point("jobs.build_cube:publish_cube", "after"),
+    # Masks: before, within and after the transaction.
+    Point("jobs.decode_masks:publish", "before", 2),
+    Point("catalog.backends.sqlite:_upsert", "after", 2),
+    Point("jobs.decode_masks:publish", "after"),
+    # The ledger.
+    Point("jobs.runner.ledger:Ledger.plan", "after"),
+    Point("jobs.runner.ledger:Ledger.unit", "before"),
+    Point("jobs.runner.ledger:Ledger.end", "before", 2),
+    # The month: blocks, files, item, scratch.
+    Point("jobs.period_job:_count"),
+    Point("jobs.period_job:_keep", "after", 9),
+    Point(REPLACE, "before", about="blocks.json"),
+    Point("jobs.period_job:publish"),
+    Point("catalog.backends.sqlite:_upsert", "after", 4),
+    Point("jobs.period_job:publish", "after"),
+    Point("os:unlink", "after", about=".layers"),
+    Point("jobs.runner.ledger:Ledger.end", "before", 3),
+]
+
+
+@pytest.mark.parametrize("point", FIRST, ids=str)
+def test_a_driver_is_killed(point, first, commands, quiet, cluster_address) -> None:
+    with watched(first) as path:
+        ended = commands(path, *MONTH, kill=point, CLEARCUBE_SCHEDULER=cluster_address)
+        assert ended.status == -signal.SIGKILL, ended.err
+        goes_on(first, commands, cluster_address)
+
+
+UPDATE = [
+    Point(REPLACE, "before", about=ROOT),
+    Point(REPLACE, "after", about=ROOT),
+    Point("jobs.build_cube:retire_dates"),
+    Point(REPLACE, "before", 3, about=ROOT),
+    Point(REPLACE, "after", 3, about=ROOT),
+    Point("jobs.build_cube:publish_cube", "after"),
+    Point("jobs.decode_masks:publish", "after"),
+    Point("jobs.period_job:_keep", "after", 9),
+    Point("catalog.backends.sqlite:_upsert", "after", 4),
+    Point("jobs.period_job:publish", "after"),
+    Point("catalog.backends.sqlite:SqliteCatalog.delete_items"),
+]
+
+
+@pytest.mark.parametrize("point", UPDATE, ids=str)
+def test_a_driver_is_killed_while_it_makes_what_is_stale(
+    point, update, commands, quiet, cluster_address
+) -> None:
+    with watched(update) as path:
+        ended = commands(path, *STALE, kill=point, CLEARCUBE_SCHEDULER=cluster_address)
+        assert ended.status == -signal.SIGKILL, ended.err
+        goes_on(update, commands, cluster_address)
+
+
+COMPACTION = [
+    Point("cube.store:create_cube", "after"),
+    Point("cube.store:commit_date", "after"),
+    Point("jobs.build_cube:compact_cube", "after"),
+    Point("jobs.build_cube:publish_cube", "after", 2),
+]
+
+
+@pytest.mark.parametrize("point", COMPACTION, ids=str)
+def test_a_driver_is_killed_while_it_compacts(
+    point, compaction, commands, quiet, cluster_address
+) -> None:
+    with watched(compaction) as path:
+        ended = commands(path, *COMPACT, kill=point, CLEARCUBE_SCHEDULER=cluster_address)
+        assert ended.status == -signal.SIGKILL, ended.err
+        goes_on(compaction, commands, cluster_address)
