@@ -124,6 +124,8 @@ class Plan:
     """Stages in outline, of what can be planned only once the jobs it needs are done."""
     notes: Sequence[str] = ()
     """Sentences for the user: what was left out, resampled or merged, and why."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences for the user that are known only at the end; filled in by ``finish``."""
     finish: Callable[[], "Sequence[Failure] | None"] = lambda: None
     """Called in the driver after the last stage; gives what could not be made of ``makes``."""
 

@@ -274,10 +274,12 @@ def _batch(context: PeriodContext, batch: Sequence[PeriodResult]) -> Plan:
         replace(cut, units=_block_units(context, batch, grid, weight_files)),
         replace(files, units=partial(_asset_units, context, batch, grid)),
     ]
+    remarks: list[str] = []
     return Plan(
         stages=stages,
         makes=[result.item_id for result in batch],
-        finish=partial(_publish, context, batch, len(grid)),
+        remarks=remarks,
+        finish=partial(_publish, context, batch, len(grid), remarks),
     )
 
 
@@ -481,13 +483,20 @@ def _keep(by_id: Mapping[str, PeriodResult], unit: Unit, found: Mapping[str, Any
     by_id[item_id].files[key] = dict(found)
 
 
-def _publish(context: PeriodContext, batch: Sequence[PeriodResult], count: int) -> list[Failure]:
+def _publish(
+    context: PeriodContext, batch: Sequence[PeriodResult], count: int, remarks: list[str]
+) -> list[Failure]:
     """Publish the periods that are whole; why the others are not."""
     whole = [result for result in batch if result.blocks == count and result.is_whole]
     for result in whole:
         write_json(result.folder / BLOCKS, result.made_of)
     if whole:
         publish(context.workspace, [period_item(context, result) for result in whole])
+    remarks += [
+        f"{r.item_id}: {r.taken} of {len(r.made_of)} blocks taken from before"
+        for r in whole
+        if r.taken
+    ]
     for result in whole:
         shutil.rmtree(result.scratch, ignore_errors=True)
         with contextlib.suppress(OSError):

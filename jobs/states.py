@@ -12,6 +12,9 @@ from jobs.job import State, Target
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
+UNUSED = "is no longer used"
+"""What is said of an input that is there and counts, but is not an input any more."""
+
 WITHOUT = "clearcube:without"
 """Property of an item: scenes left out of it because they could not be read, and why."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
@@ -14,7 +14,7 @@ from jobs.job import Job, Outcome, Plan, State, Target
 from jobs.registry import find_job, job_names
 from jobs.requests import parse_request
 from jobs.runner.progress import Progress
-from jobs.states import why_out
+from jobs.states import UNUSED, why_out
 from jobs.stores import COLLECTION as CUBES
 from jobs.stores import asked_spans
 
@@ -43,10 +43,12 @@ def status(workspace: "Workspace", tile: str | None = None) -> list[Target]:
     Beside what is there it names masks of dates that the cube was asked for, where other dates of
     it have such masks.
     """
-    found = [
-        target for group in _groups(workspace, tile) for target, _ in _survey(workspace, group)
-    ]
-    return sorted(found, key=lambda target: (target.collection, target.item_id))
+    found: dict[tuple[str, str], Target] = {}
+    for group in _groups(workspace, tile):
+        for target, _ in _survey(workspace, group):
+            key = (target.collection, target.item_id)
+            found[key] = _together(found[key], target) if key in found else target
+    return [found[key] for key in sorted(found)]
 
 
 def run_stale(
@@ -68,6 +70,13 @@ def run_stale(
     outcome.failures = list({str(failure): failure for failure in outcome.failures}.values())
     outcome.notes += _withdraw(workspace, tile)
     return outcome
+
+
+def _together(first: Target, second: Target) -> Target:
+    """What two spans of time say of one cube."""
+    worse, other = (first, second) if first.is_due else (second, first)
+    because = worse.because + (other.because if other.is_due else ())
+    return replace(worse, because=because, parts=first.parts + second.parts)
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -102,17 +111,15 @@ def _survey(workspace: "Workspace", group: _Group) -> list[tuple[Target, Interva
             for item in group.items
         ]
     job = find_job(group.job)
-    found: dict[str, tuple[Target, Interval]] = {}
+    found: list[tuple[Target, Interval]] = []
     for span in _spans(workspace, job, group):
-        for target in _targets(workspace, job, _request(job, group, span, ())):
-            if target.item_id in group.ids or (job.survey is None and job.product is None):
-                found[target.item_id] = (target, span)
-    for item in group.items:
-        if item["id"] not in found:
-            because = tuple(_orphaned(workspace, item))
-            target = Target(item["collection"], item["id"], State.ORPHANED, because)
-            found[item["id"]] = (target, (None, None))
-    return list(found.values())
+        targets = _targets(workspace, job, _request(job, group, span, ()))
+        # Months are judged that were made; of cubes and masks also dates that wait to be added.
+        is_open = job.product is None
+        found += [(t, span) for t in targets if is_open or t.item_id in group.ids]
+    known = {target.item_id for target, _ in found}
+    lost = [item for item in group.items if item["id"] not in known]
+    return found + [(_orphan(workspace, item), (None, None)) for item in lost]
 
 
 def _spans(workspace: "Workspace", job: Job, group: _Group) -> list[Interval]:
@@ -159,14 +166,13 @@ def _targets(workspace: "Workspace", job: Job, request: Mapping[str, Any]) -> Se
     return [target for plan in plans for target in plan.targets]
 
 
-def _orphaned(workspace: "Workspace", item: Document) -> Iterator[str]:
-    """Why nothing is left to make an item of."""
-    gone = [
-        f"{name} {why}"
-        for name in sorted(item["properties"].get("clearcube:inputs", {}))
-        if (why := why_out(workspace, name)) != "is no longer used"
-    ]
-    yield from gone or ["its inputs are no longer used"]
+def _orphan(workspace: "Workspace", item: Document) -> Target:
+    """Item that nothing is left to be made of -> its state, with what became of its inputs."""
+    inputs = sorted(item["properties"].get("clearcube:inputs", {}))
+    gone = [f"{name} {why_out(workspace, name)}" for name in inputs]
+    known = tuple(text for text in gone if not text.endswith(UNUSED))
+    because = known or ("its inputs are no longer used",)
+    return Target(item["collection"], item["id"], State.ORPHANED, because)
 
 
 # --- what is due ----------------------------------------------------------------------------------

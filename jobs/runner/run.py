@@ -17,7 +17,7 @@ from jobs.forecast import forecast
 from jobs.job import Failure, Job, Outcome, Plan
 from jobs.registry import find_job
 from jobs.requests import parse_request as parse_request
-from jobs.runner.cluster import connect
+from jobs.runner.cluster import connect, performance
 from jobs.runner.ledger import Ledger
 from jobs.runner.progress import Progress
 from jobs.runner.submit import run_stage
@@ -121,6 +121,7 @@ class Session:
                 if not outcome.failures:
                     raise
                 outcome.failures.append(Failure(job.name, str(error)))  # the first is the cause
+            outcome.notes += plan.remarks
             lost = {failure.key for failure in outcome.failures}
             outcome.made += [made for made in plan.makes if made not in lost]
             ledger.end(outcome.made, outcome.failures)
@@ -132,8 +133,6 @@ class Session:
             self._client = self._stack.enter_context(connect(self.workspace.settings))
             self.progress.say(f"dask dashboard: {self._client.dashboard_link}")
             if self.report is not None:
-                from jobs.runner.cluster import performance
-
                 self._stack.enter_context(performance(self._client, self.report))
         return self._client
 
@@ -142,3 +141,4 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+        self.progress.close()

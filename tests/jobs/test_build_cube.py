@@ -1,6 +1,5 @@
 """The cube through time: deliveries superseded, replaced, withdrawn; growing and compacting."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import Affine
 
 from catalog.search import Query
 from cube.store import open_cube, open_store
@@ -17,73 +15,16 @@ from jobs import ingest, product
 from jobs.registry import find_job
 from jobs.simulate.season import SeasonFiles
 from jobs.synthesis_params import SynthesisParams
+from jobs.testing import LEFT, write_scene
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.cluster
-
-LEFT, TOP = 574680, 5622440
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, cluster_address: str) -> Iterator[Workspace]:
     with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
         yield workspace
-
-
-def write_item(folder: Path, item_id: str, value: int, **changes: Any) -> Path:
-    """A scene of two bands and an SCL, all of one value, as a STAC item with GeoTIFFs."""
-    when = changes.get("when", "2019-05-01T10:56:00Z")
-    left, side = changes.get("left", LEFT), changes.get("side", 64)
-    baseline = changes.get("baseline", "02.12")
-    folder.mkdir(parents=True, exist_ok=True)
-    assets = {}
-    for key, resolution, held in (("blue", 10, value), ("nir08", 20, value), ("scl", 20, 4)):
-        pixels = side * 10 // resolution
-        path = folder / f"{item_id}_{key}.tif"
-        dtype = "uint8" if key == "scl" else "uint16"
-        data = np.full((pixels, pixels), held, dtype)
-        data[: changes.get("empty_rows", 0) * 10 // resolution] = 0
-        transform = Affine(resolution, 0, left, 0, -resolution, TOP)
-        with rasterio.open(
-            path, "w", driver="GTiff", height=pixels, width=pixels, count=1, dtype=dtype,
-            crs="EPSG:32631", transform=transform, nodata=0,
-        ) as raster:  # fmt: skip
-            raster.write(data, 1)
-        assets[key] = {
-            "href": f"./{path.name}",
-            "type": "image/tiff; application=geotiff",
-            "proj:shape": [pixels, pixels],
-            "proj:transform": list(transform)[:6],
-            "raster:bands": [{"data_type": dtype, "nodata": 0, "scale": 0.0001, "offset": 0}],
-        }
-    item = {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [],
-        "id": item_id,
-        "collection": "sentinel-2-l2a",
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [
-                [[4.05, 50.74], [4.07, 50.74], [4.07, 50.75], [4.05, 50.75], [4.05, 50.74]]
-            ],
-        },
-        "bbox": [4.05, 50.74, 4.07, 50.75],
-        "properties": {
-            "datetime": when,
-            "platform": "sentinel-2a",
-            "grid:code": "MGRS-31UES",
-            "proj:code": "EPSG:32631",
-            "processing:level": "L2A",
-            "s2:processing_baseline": baseline,
-            "s2:datastrip_id": changes.get("strip", f"DS_S{when[:10].replace('-', '')}T105600_N"),
-        },
-        "links": [{"rel": "collection", "href": "./collection.json"}],
-        "assets": assets,
-    }
-    path = folder / f"{item_id}.json"
-    path.write_text(json.dumps(item))
-    return path
 
 
 def blue(workspace: Workspace, name: str = "31UES.zarr") -> list[int]:
@@ -94,9 +35,9 @@ def blue(workspace: Workspace, name: str = "31UES.zarr") -> list[int]:
 def test_a_newer_baseline_takes_the_place_of_the_older(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "old", 1000, baseline="02.12"))
+    workspace.ingest(write_scene(tmp_path, "old", 1000, baseline="02.12"))
     assert workspace.run("cube", tile="31UES").made == ["31UES-20190501T105600"]
-    outcome = workspace.ingest(write_item(tmp_path, "new", 2000, baseline="05.00", offset=0))
+    outcome = workspace.ingest(write_scene(tmp_path, "new", 2000, baseline="05.00"))
     assert any("old: superseded by new" in note for note in outcome.notes)
     (old,) = workspace.search(ids=["old"])
     assert old.properties["clearcube:superseded_by"] == "new"
@@ -115,7 +56,7 @@ def test_a_newer_delivery_and_the_mark_of_the_older_are_seen_at_once(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However soon after a publication the process ends, no two deliveries are in force."""
-    workspace.ingest(write_item(tmp_path, "old", 1000, baseline="02.12"))
+    workspace.ingest(write_scene(tmp_path, "old", 1000, baseline="02.12"))
     publish = ingest.publish
 
     def last_publish(*arguments: Any) -> None:
@@ -124,7 +65,7 @@ def test_a_newer_delivery_and_the_mark_of_the_older_are_seen_at_once(
 
     monkeypatch.setattr(ingest, "publish", last_publish)
     with pytest.raises(KeyboardInterrupt):
-        workspace.ingest(write_item(tmp_path, "new", 2000, baseline="05.00"))
+        workspace.ingest(write_scene(tmp_path, "new", 2000, baseline="05.00"))
     found = workspace.documents(Query(tiles=("31UES",), superseded=False))
     assert [item["id"] for item in found] == ["new"]
 
@@ -132,12 +73,12 @@ def test_a_newer_delivery_and_the_mark_of_the_older_are_seen_at_once(
 def test_a_rewritten_file_is_noticed_and_an_untouched_one_is_not(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    path = write_item(tmp_path, "a", 1000)
+    path = write_scene(tmp_path, "a", 1000)
     workspace.ingest(path)
     workspace.run("cube", tile="31UES")
     assert workspace.ingest(path).current == ["a"]
     assert workspace.run("cube", tile="31UES").made == []
-    write_item(tmp_path, "a", 1500)
+    write_scene(tmp_path, "a", 1500)
     assert workspace.ingest(path).made == ["a"]
     assert len(workspace.run("cube", tile="31UES").made) == 1
     assert blue(workspace) == [1500]
@@ -145,7 +86,7 @@ def test_a_rewritten_file_is_noticed_and_an_untouched_one_is_not(
 
 def test_pixels_changed_in_place_are_noticed(workspace: Workspace, tmp_path: Path) -> None:
     """Without compression neither the size of a file nor its ends need to change."""
-    path = write_item(tmp_path, "a", 1000, side=512)
+    path = write_scene(tmp_path, "a", 1000, side=512)
     workspace.ingest(path)
     with rasterio.open(tmp_path / "a_blue.tif", "r+") as raster:
         pixels = raster.read(1)
@@ -169,8 +110,8 @@ def test_changed_cloud_polygons_are_noticed(
 
 
 def test_a_withdrawn_scene_leaves_the_cube(workspace: Workspace, tmp_path: Path) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
-    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z"))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z"))
     workspace.run("cube", tile="31UES")
     assert blue(workspace) == [1000, 2000]
     workspace.catalog.delete_items([("sentinel-2-l2a", "a")])
@@ -182,8 +123,8 @@ def test_granules_of_one_solar_day_are_merged_the_first_with_data_first(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     workspace.ingest(
-        write_item(tmp_path, "north", 1000, strip="DS_S20190501T105600_N", empty_rows=32),
-        write_item(
+        write_scene(tmp_path, "north", 1000, strip="DS_S20190501T105600_N", empty_rows=32),
+        write_scene(
             tmp_path, "south", 2000, when="2019-05-01T10:56:20Z", strip="DS_S20190501T105620_N"
         ),
     )
@@ -201,9 +142,9 @@ def test_granules_of_one_solar_day_are_merged_the_first_with_data_first(
 def test_scenes_beyond_the_extent_are_cut_until_it_is_extended(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
     workspace.run("cube", tile="31UES")
-    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z", left=LEFT + 320))
+    workspace.ingest(write_scene(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z", left=LEFT + 320))
     done = workspace.run("cube", tile="31UES")
     assert any("reach beyond the extent of cube 31UES" in note for note in done.notes)
     cut = open_cube(workspace.cubes / "31UES.zarr")
@@ -222,9 +163,9 @@ def test_scenes_beyond_the_extent_are_cut_until_it_is_extended(
 def test_a_cube_that_grows_keeps_the_dates_that_were_not_asked_for(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
     workspace.run("cube", tile="31UES")
-    workspace.ingest(write_item(tmp_path, "b", 2000, when="2019-06-06T10:56:00Z", left=LEFT + 320))
+    workspace.ingest(write_scene(tmp_path, "b", 2000, when="2019-06-06T10:56:00Z", left=LEFT + 320))
     workspace.run("cube", tile="31UES", datetime="2019-06", extend=True)
     (item,) = workspace.search(collections=["cubes"])
     assert item.assets["r10m"].href.endswith("31UES.g2.zarr")
@@ -235,10 +176,10 @@ def test_a_day_whose_new_first_granule_was_not_asked_for_stays(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """At 4 degrees east the solar day is 16 minutes ahead: this one begins at 23:44 UTC."""
-    workspace.ingest(write_item(tmp_path, "late", 1000, when="2019-05-02T00:00:10Z"))
-    workspace.ingest(write_item(tmp_path, "other", 2000, when="2019-05-07T00:00:10Z"))
+    workspace.ingest(write_scene(tmp_path, "late", 1000, when="2019-05-02T00:00:10Z"))
+    workspace.ingest(write_scene(tmp_path, "other", 2000, when="2019-05-07T00:00:10Z"))
     workspace.run("cube", tile="31UES")
-    early = write_item(
+    early = write_scene(
         tmp_path, "early", 3000, when="2019-05-01T23:59:50Z", strip="DS_S20190501T235950_N"
     )
     workspace.ingest(early)
@@ -251,7 +192,7 @@ def test_a_day_whose_new_first_granule_was_not_asked_for_stays(
 def test_a_cube_of_one_fine_resolution_covers_its_scenes_when_it_is_run_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000, left=LEFT + 10))
+    workspace.ingest(write_scene(tmp_path, "a", 1000, left=LEFT + 10))
     workspace.run("cube", tile="31UES", resolution=10)
     done = workspace.run("cube", tile="31UES")
     assert (done.made, done.notes) == ([], [])
@@ -261,7 +202,7 @@ def test_compaction_makes_a_generation_in_order_of_time(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     for item_id, day, value in (("b", "06", 2000), ("a", "01", 1000)):
-        workspace.ingest(write_item(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z"))
+        workspace.ingest(write_scene(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z"))
         workspace.run("cube", tile="31UES")
     workspace.run("cube", tile="31UES", compact=True)
     (item,) = workspace.search(collections=["cubes"])
@@ -270,14 +211,14 @@ def test_compaction_makes_a_generation_in_order_of_time(
     assert [(d.slot, d.items[0]["id"]) for d in open_store(path).dates] == [(0, "a"), (1, "b")]
     assert blue(workspace, path.name) == [1000, 2000]
     # The next date goes into the new generation.
-    workspace.ingest(write_item(tmp_path, "c", 3000, when="2019-05-11T10:56:00Z"))
+    workspace.ingest(write_scene(tmp_path, "c", 3000, when="2019-05-11T10:56:00Z"))
     workspace.run("cube", tile="31UES")
     assert blue(workspace, path.name) == [1000, 2000, 3000]
 
 
 def test_a_cube_whose_item_was_lost_is_found_again(workspace: Workspace, tmp_path: Path) -> None:
     """As after a driver that died between the commit of a date and the publication of the item."""
-    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
     workspace.run("cube", tile="31UES")
     workspace.catalog.delete_items([("cubes", "31UES")])
     assert workspace.run("cube", tile="31UES").made == []
@@ -288,8 +229,8 @@ def test_a_cube_whose_item_was_lost_is_found_again(workspace: Workspace, tmp_pat
 def test_a_date_that_cannot_be_read_leaves_the_others_in(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
-    broken = write_item(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z")
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
+    broken = write_scene(tmp_path, "b", 2000, when="2019-05-06T10:56:00Z")
     workspace.ingest(broken)
     whole = (tmp_path / "b_blue.tif").read_bytes()
     (tmp_path / "b_blue.tif").write_bytes(whole[:400])
@@ -307,7 +248,7 @@ def test_a_date_that_cannot_be_read_leaves_the_others_in(
 
 
 def test_one_resolution_makes_one_group_for_all_jobs(workspace: Workspace, tmp_path: Path) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
     done = workspace.run("cube", tile="31UES", resolution=20)
     assert done.failures == []
     cube = open_cube(workspace.cubes / "31UES.zarr")
@@ -326,7 +267,7 @@ def test_one_resolution_makes_one_group_for_all_jobs(workspace: Workspace, tmp_p
 def test_what_is_made_of_a_cube_says_its_level_and_waits_for_one_version_only(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace.ingest(write_item(tmp_path, "a", 1000))
+    workspace.ingest(write_scene(tmp_path, "a", 1000))
     request = {"tile": "31UES", "datetime": "2019-05", "method": "wasp", "mask": "scl"}
     assert workspace.run("synthesis", **request).failures == []
     levels = {
@@ -355,7 +296,7 @@ def test_a_month_that_cannot_be_read_leaves_the_others_be(
     workspace: Workspace, tmp_path: Path, method: str
 ) -> None:
     for item_id, when, value in (("a", "2019-05-10", 1000), ("b", "2019-08-10", 2000)):
-        workspace.ingest(write_item(tmp_path, item_id, value, when=f"{when}T10:56:00Z"))
+        workspace.ingest(write_scene(tmp_path, item_id, value, when=f"{when}T10:56:00Z"))
     workspace.run("cube", tile="31UES")
     (slot,) = (
         d.slot for d in open_store(workspace.cubes / "31UES.zarr").dates if d.items[0]["id"] == "b"
@@ -383,7 +324,7 @@ def test_two_runs_of_one_request_at_once_make_everything_once(
     from concurrent.futures import ThreadPoolExecutor
 
     for item_id, day, value in (("a", "10", 1000), ("b", "20", 2000)):
-        path = write_item(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z")
+        path = write_scene(tmp_path, item_id, value, when=f"2019-05-{day}T10:56:00Z")
         with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
             workspace.ingest(path)
 
