@@ -213,6 +213,7 @@ def lonlat(extent: Extent) -> tuple[dict[str, Any], list[float]]:
     return _geojson(chopped), _rounded(west, bounds.bottom, east, bounds.top)
 
 
+@lru_cache(maxsize=1024)
 def solar_offset(tile: str) -> timedelta:
     """Mean solar time less UTC at the middle of a tile: 4 minutes a degree of longitude."""
     _geometry, bbox = lonlat(tile_extent(tile))

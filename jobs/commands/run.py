@@ -61,11 +61,11 @@ def stale(state: State, /, tiles: tuple[str, ...], as_json: bool) -> int:
     from jobs.runner.progress import Progress
     from jobs.upkeep import run_stale
 
-    total = Outcome()
+    total, progress = Outcome(), Progress()
     with state.open(create=False) as workspace:
         for tile in tiles or (None,):
             named = None if tile is None else normalise_tile(tile)
-            total.add(run_stale(workspace, named, Progress()))
+            total.add(run_stale(workspace, named, progress))
     _report(total, as_json)
     for note in total.notes:
         if " was withdrawn: " in note and not as_json:

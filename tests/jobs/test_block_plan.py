@@ -8,7 +8,15 @@ import pytest
 
 from catalog.items import derived_item
 from cube.grid import lonlat, tile_extent
-from cube.store import Cube, DateEntry, Spec, commit_date, create_cube, open_store
+from cube.store import (
+    Cube,
+    DateEntry,
+    Spec,
+    StagedDate,
+    commit_date,
+    create_cube,
+    open_store,
+)
 from cube.variables import level_variables
 from jobs.acquisitions import acquisitions
 from jobs.compositing import make_block
@@ -36,6 +44,7 @@ def full_tile(workspace: Workspace, dates: int, bands: tuple[str, ...] | None = 
     names = tuple(variable.name for variable in variables)
     for one in acquisitions(workspace, "31UES", "l2a", None):
         key = date_key(one, open_store(path).spec)
+        StagedDate(path, open_store(path).spec, key).close()
         time = round(one.time.timestamp() * 1000)
         commit_date(path, DateEntry(time, key, (source_of(one.items[0]),), names))
     publish_cube(workspace, "31UES", path, (None, None))
