@@ -63,12 +63,12 @@ def verify(
         if isinstance(fault, CatalogError):
             raise
         yield error("catalogue", f"{workspace.catalog.url}: an item is no JSON: {fault}", RESTORE)
+        return
     for item in cubes:
         yield from _cube(item, progress, quick=quick)
     pointed = {str(asset["href"]) for item in cubes for asset in item["assets"].values()}
-    dates = _cube_dates(workspace, pointed)
     yield from stray_stores(workspace, tile, pointed)
-    yield from _ledgers(workspace, tile, dates)
+    yield from _ledgers(workspace, tile, pointed)
     progress.close()
 
 
@@ -128,8 +128,11 @@ def _cube(item: Document, progress: Progress, *, quick: bool) -> Iterator[Findin
 # --- ledgers --------------------------------------------------------------------------------------
 
 
-def _ledgers(workspace: "Workspace", tile: str | None, dates: Collection[str]) -> Iterator[Finding]:
+def _ledgers(
+    workspace: "Workspace", tile: str | None, pointed: Collection[str]
+) -> Iterator[Finding]:
     """Runs without an end that no later one made good, and what was made and is gone."""
+    dates, damaged = _cube_dates(workspace, pointed)
     ended: set[tuple[str, str]] = set()
     told: set[str] = set()
     for record in list_runs(workspace):  # newest first
@@ -143,7 +146,8 @@ def _ledgers(workspace: "Workspace", tile: str | None, dates: Collection[str]) -
             yield note(record.id, f"{record.job} of {named or 'all tiles'} is running now")
         elif key not in ended:
             yield note(record.id, f"the run of {key[0]} {_end(record)}", "run the same again")
-        yield from _lost(workspace, record, dates, told)
+        if record.job != "cube" or not damaged & {n.rpartition("-")[0] for n in record.made}:
+            yield from _lost(workspace, record, dates, told)
 
 
 def _end(record: RunRecord) -> str:
@@ -169,23 +173,24 @@ def _lost(
         yield note(record.id, what, "run the same again if they are wanted")
 
 
-def _cube_dates(workspace: "Workspace", pointed: Collection[str]) -> set[str]:
-    """Dates that cubes hold or held, as ledgers name them.
+def _cube_dates(workspace: "Workspace", pointed: Collection[str]) -> tuple[set[str], set[str]]:
+    """Dates that cubes hold or held, as ledgers name them; ids of cubes that cannot be read.
 
     Former stores are left alone: that they are read would keep them from being removed.
     """
-    found = set()
+    found: set[str] = set()
+    damaged: set[str] = set()
     named = {cube_name(path) for path in pointed}
-    for path in workspace.cubes.glob("*.zarr"):
+    others = {str(path) for path in workspace.cubes.glob("*.zarr") if cube_name(path) not in named}
+    for path in {*pointed, *others}:
         name = cube_name(path)
-        if name in named and str(path) not in pointed:
-            continue
         try:
             entries = open_store(path).dates
         except StoreError:
-            continue  # found by the check of its item
-        found |= {f"{name}-{entry.datetime.item():%Y%m%dT%H%M%S}" for entry in entries}
-    return found
+            damaged.add(name)  # which was found already
+        else:
+            found |= {f"{name}-{entry.datetime.item():%Y%m%dT%H%M%S}" for entry in entries}
+    return found, damaged
 
 
 def _has_scenes(workspace: "Workspace", name: str) -> bool:
@@ -201,7 +206,7 @@ def _has_scenes(workspace: "Workspace", name: str) -> bool:
     )
 
 
-_NAME = re.compile(r"(\w{5})(?:_[a-z0-9]+)?[-_](\d{8}T\d{6}|[^_]+)(?:_|$)")
+_NAME = re.compile(r"(\w{5})(?:_[a-z0-9]+)?[-_](\d{8}T\d{6}|\d{4}-\d{2})(?:_|$)")
 """``31UES-20190516T105659``, ``31UES_maja-...``, ``31UES_20190516T105659_scl``, ``31UES_2019-05_wasp``."""
 
 
