@@ -51,7 +51,7 @@ class Tally:
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2 * REACH + 1, np.int64))
 
     def add(self, differences: NDArray[np.float64]) -> None:
-        """Take in the differences of some pixels."""
+        """(n,) differences of some pixels -> taken into the figures."""
         if not differences.size:
             return
         self.count += differences.size

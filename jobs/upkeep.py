@@ -9,8 +9,9 @@ from catalog.backends.base import Document
 from catalog.errors import CatalogError
 from catalog.search import Interval, Query, parse_datetime, tile_of
 from catalog.spans import merged, span_text
-from jobs.errors import RequestError
-from jobs.job import Job, Outcome, Plan, State, Target
+from cube.errors import CubeError
+from jobs.errors import JobError, RequestError
+from jobs.job import Failure, Job, Outcome, Plan, State, Target
 from jobs.registry import find_job, job_names
 from jobs.requests import parse_request
 from jobs.runner.progress import Progress
@@ -19,6 +20,7 @@ from jobs.stores import COLLECTION as CUBES
 from jobs.stores import asked_spans
 
 if TYPE_CHECKING:
+    from jobs.runner.run import Session
     from jobs.workspace import Workspace
 
 
@@ -66,10 +68,18 @@ def run_stale(
             # Asked anew for every job: what was made just now may have left the rest as it was.
             for group in list(_groups(workspace, tile, job)):
                 for request in _due(workspace, group, outcome):
-                    outcome.add(session.run(job, request))
+                    outcome.add(_tried(session, job, request))
     outcome.failures = list({str(failure): failure for failure in outcome.failures}.values())
     outcome.notes += _withdraw(workspace, tile)
     return outcome
+
+
+def _tried(session: "Session", job: str, request: Mapping[str, Any]) -> Outcome:
+    """A request carried out; one that cannot be leaves the others be."""
+    try:
+        return session.run(job, request)
+    except (CubeError, CatalogError, JobError) as error:
+        return Outcome(failures=[Failure(f"{job} {request['tile']}", str(error))])
 
 
 def _together(first: Target, second: Target) -> Target:

@@ -64,16 +64,16 @@ def test_commands_in_blocks_have_their_options() -> None:
 
 
 def test_the_table_names_every_command_and_their_options_only() -> None:
-    rows = re.findall(r"^\| `clearcube ([a-z -]+?)(?: [A-Z.]+| )*` \|(.*)\|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `clearcube ([a-z -]+?)(?: [A-Z.\[\]]+| )*` \|(.*)\|$", README, re.MULTILINE)
     top = set(COMMANDS) - {"run"}
-    assert {name for name, _ in rows} == top | {f"run {job}" for job in job_names()}
+    assert {name for name, _ in rows} == top | {f"run {job}" for job in (*job_names(), "stale")}
     for name, about in rows:
         assert set(re.findall(r"--[a-z-]+", about)) <= options(name.split()), name
 
 
 def test_every_option_named_anywhere_exists() -> None:
     known = set(OTHERS.split())
-    for name in [*COMMANDS, *(f"run {job}" for job in job_names())]:
+    for name in [*COMMANDS, *(f"run {job}" for job in (*job_names(), "stale"))]:
         known |= options(name.split())
     assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", TEXT)) - known == set()
 
@@ -145,7 +145,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_season(folder / "demo", SMALL_SEASON)
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         pytest.MonkeyPatch.context() as patch,
     ):
