@@ -209,9 +209,12 @@ def _foreign(store: Path) -> list[Path]:
 def _store_debris(path: Path, in_force: Path) -> Debris:
     # The groups of a store are written when it is made, and never again.
     made = [group.stat().st_mtime for group in in_force.glob("*/zarr.json")]
-    beside = [path.with_name(f"{path.name}.{side}") for side in ("sums", "lock")]
-    parts = (path, *(each for each in beside if each.exists()))
-    return _debris("former cube", path, parts, since=max(made, default=0.0))
+    sums, lock = (path.with_name(f"{path.name}.{side}") for side in ("sums", "lock"))
+    pixels = [each for each in (path, sums) if each.exists()]
+    # Looking for debris makes the lock: its age says nothing.
+    used = max([*map(_used, pixels), *made])
+    parts = (*pixels, lock) if lock.exists() else tuple(pixels)
+    return Debris("former cube", path, parts, sum(map(_size, parts)), used)
 
 
 def _side_debris(path: Path, kept: Collection[Path], there: Collection[Path]) -> Iterator[Debris]:

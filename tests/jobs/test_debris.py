@@ -265,7 +265,7 @@ LOCKS = {
 """A lock that somebody holds -> whether the debris of 31TCJ goes all the same."""
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.sets(st.sampled_from(KINDS)), lock=st.sampled_from(list(LOCKS)))
 def test_any_debris_under_any_lock(
     workspace: Workspace, kinds: set[Callable[[Workspace], list[Path]]], lock: str
@@ -424,7 +424,7 @@ def test_beside_a_run_of_the_same_tile(own: Workspace, made: Path, cluster_addre
     assert own.verify() == []
 
 
-@pytest.mark.parametrize("point", ["cubes/*.stage/*", "scratch/31TCJ*", "products/synthesis-*/*/*"])
+@pytest.mark.parametrize("point", ["cubes/*.stage/*", "scratch/31TCJ*"])
 def test_after_a_run_was_killed(
     point: str, season: SeasonFiles, cluster_address: str, tmp_path: Path
 ) -> None:
@@ -504,9 +504,7 @@ def test_what_cannot_be_removed(
         patch.setattr("jobs.cleaning.shutil.rmtree", refuse)
         said = clearcube(made, "gc", "--older-than", "0")
     assert said.status == 1
-    assert f"failed: {stage / OTHER}: cannot remove" in said.err.replace("cannot", "cannot", 1) or (
-        f"failed: cannot remove {stage / OTHER}: Permission denied" in said.err
-    )
+    assert f"failed: cannot remove {stage / OTHER}: Permission denied" in said.err
     assert not [path for path in cogs if path.exists()]
     assert clearcube(made, "gc", "--older-than", "0").status == 0
 
