@@ -102,7 +102,8 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
     if not found and cube_store(workspace, tile, level) is None:
         raise RequestError(nothing)
     every = found if interval is None else acquisitions(workspace, tile, level, None)
-    path, spec, notes = _store(workspace, name, tile, level, params, found or every)
+    path, spec, beyond = _store(workspace, name, tile, level, params, found or every)
+    notes = list(beyond)
     is_new_generation = cube_store(workspace, tile, level) not in (None, path)
     if is_new_generation:
         # It takes the place of the one in force, hence with all dates.
@@ -148,7 +149,7 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
         stages=[Stage(f"cube {name}", units, load_date, commit, memory=memory)],
         makes=[unit.key for unit in units],
         current=[f"{name}-{one.stamp}" for key, one in wanted.items() if key in held],
-        targets=[_target(workspace, name, missing, held, gone)],
+        targets=[_target(workspace, name, missing, held, gone, beyond)],
         notes=notes,
         finish=partial(_finish, workspace, name, path, gone, params, interval),
     )
@@ -160,6 +161,7 @@ def _target(
     missing: Mapping[str, Acquisition],
     held: Mapping[str, DateEntry],
     gone: Collection[int],
+    beyond: Sequence[str],
 ) -> Target:
     """How the cube stands to the scenes that were asked for."""
     parts = tuple(f"{name}-{one.stamp}" for one in missing.values())
@@ -175,7 +177,7 @@ def _target(
     leaving = [item for e in held.values() if e.slot in gone for item in e.items]
     reasons += [f"{item['id']} {why_out(workspace, item['id'])}" for item in leaving]
     state = State.STALE if reasons else State.CURRENT
-    return Target(COLLECTION, name, state, tuple(reasons), parts)
+    return Target(COLLECTION, name, state, (*reasons, *beyond), parts)
 
 
 def load_date(task: DateTask) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from jobs.compositing import (
     make_weights,
     write_file,
 )
-from jobs.dates import TileDate, tile_dates
+from jobs.dates import PENDING, TileDate, tile_dates
 from jobs.decode_masks import has_mask, mask_level
 from jobs.errors import RequestError
 from jobs.job import Failure, Job, Plan, Stage, Target, Unit
@@ -226,7 +226,7 @@ def _readable(
 
 def _is_ready(context: PeriodContext, result: PeriodResult) -> bool:
     """Whether the cube and the masks hold all that it is made from."""
-    return context.cube is not None and "pending" not in result.recipe.inputs.values()
+    return context.cube is not None and PENDING not in result.recipe.inputs.values()
 
 
 def _finish_first(

@@ -1,8 +1,13 @@
 """``clearcube status``: every derived item, and whether it is true to what it is made from."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobs.commands.console import State, json_option, pass_state, say_json
+
+if TYPE_CHECKING:
+    from jobs.job import Target
 
 
 @click.command("status")
@@ -28,9 +33,14 @@ def command(state: State, /, tiles: tuple[str, ...], show_all: bool, as_json: bo
     counts: dict[str, int] = {}
     for target in found:
         counts[target.state] = counts.get(target.state, 0) + 1
-        if show_all or target.state not in ("current", "provisional"):
+        # What is current and yet has something to say is a cube that its scenes outgrew.
+        if show_all or target.is_due or target.state == "orphaned" or _speaks(target):
             why = f": {shortened(target.because)}" if target.because else ""
             click.echo(f"{target.state:<11} {target.collection}  {target.item_id}{why}")
     shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     click.echo(shown or "nothing has been made yet", err=True)
     return 0
+
+
+def _speaks(target: "Target") -> bool:
+    return target.state == "current" and bool(target.because)

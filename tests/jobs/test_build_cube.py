@@ -150,6 +150,9 @@ def test_scenes_beyond_the_extent_are_cut_until_it_is_extended(
     cut = open_cube(workspace.cubes / "31UES.zarr")
     assert cut.sizes["x"] == 64
     assert cut.blue[1, 0, [31, 32]].values.tolist() == [-10000, 2000]
+    (target,) = workspace.status("31UES")
+    assert target.state == "current"
+    assert "reach beyond the extent" in target.because[0]
     workspace.run("cube", tile="31UES", extend=True)
     (item,) = workspace.search(collections=["cubes"])
     assert item.assets["r10m"].href.endswith("31UES.g2.zarr")
