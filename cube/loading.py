@@ -70,10 +70,9 @@ def load_items(
     a ``SourceError`` where another try may do better.
     """
     load = _engine(engine)
-    granules = [_load_granule(item, variables, extent, resolution, load) for item in items]
-    merged = granules[0] if len(granules) == 1 else _merge(granules, variables)
-    clipped = sum(granule.clipped for granule in granules)
-    return Loaded(merged.pixels, clipped)
+    # One after the other: beside what is merged, memory holds one granule.
+    granules = (_load_granule(item, variables, extent, resolution, load) for item in items)
+    return next(granules) if len(items) == 1 else _merge(granules, variables)
 
 
 def resampling_notes(
@@ -185,23 +184,27 @@ def _unseen(variable: Variable) -> int:
     return variable.outside if variable.kind == "encoded" else variable.fill_value
 
 
-def _merge(granules: Sequence[Loaded], variables: Sequence[Variable]) -> Loaded:
+def _merge(granules: Iterable[Loaded], variables: Sequence[Variable]) -> Loaded:
     """First granule with data wins, for all variables of the pixel alike."""
     merged = Loaded()
     taken: Array | None = None
     for granule in granules:
+        merged.clipped += granule.clipped
         observed = _observed(granule, variables)
         if observed is None:
             continue
         wanted = observed if taken is None else observed & ~taken
         for variable in variables:
-            source = granule.pixels.get(variable.name)
+            source = granule.pixels.pop(variable.name, None)
             if source is None:
                 continue
-            target = merged.pixels.setdefault(
-                variable.name, np.full(source.shape, _unseen(variable), variable.dtype)
-            )
-            np.copyto(target, source, where=wanted)
+            target = merged.pixels.get(variable.name)
+            if target is None:
+                # What only this one has needs no memory but its own.
+                source[~wanted] = _unseen(variable)
+                merged.pixels[variable.name] = source
+            else:
+                np.copyto(target, source, where=wanted)
         taken = observed if taken is None else taken | observed
     return merged
 
@@ -210,9 +213,10 @@ def _observed(granule: Loaded, variables: Sequence[Variable]) -> Array | None:
     """(y, x) bool: where any reflectance has data or, in a group without any, where a mask does."""
     present = [v for v in variables if v.name in granule.pixels]
     telling = [v for v in present if v.kind == "reflectance"] or present
-    if not telling:
-        return None
-    seen: Array = np.logical_or.reduce([granule.pixels[v.name] != _unseen(v) for v in telling])
+    seen: Array | None = None
+    for variable in telling:
+        found = granule.pixels[variable.name] != _unseen(variable)
+        seen = found if seen is None else np.logical_or(seen, found, out=seen)
     return seen
 
 
