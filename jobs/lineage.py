@@ -197,13 +197,9 @@ def _made_from(workspace: "Workspace", root: Document) -> Iterator[tuple[Edge, D
 
 def _states(workspace: "Workspace", items: Iterable[Document]) -> dict[Key, Target]:
     """How the derived ones of some items stand."""
-    from jobs.upkeep import status
+    from jobs.upkeep import states_of
 
-    tiles = {tile_of(item) for item in items if "clearcube:job" in item["properties"]}
-    if None in tiles:
-        tiles = {None}
-    targets = [target for tile in tiles for target in status(workspace, tile)]
-    return {(target.collection, target.item_id): target for target in targets}
+    return {(t.collection, t.item_id): t for t in states_of(workspace, items)}
 
 
 def _node(key: Key, item: Document | None, states: Mapping[Key, Target]) -> Node:

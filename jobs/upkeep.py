@@ -45,8 +45,17 @@ def status(workspace: "Workspace", tile: str | None = None) -> list[Target]:
     Beside what is there it names masks of dates that the cube was asked for, where other dates of
     it have such masks.
     """
+    return _judged(workspace, _groups(workspace, tile))
+
+
+def states_of(workspace: "Workspace", items: Iterable[Document]) -> list[Target]:
+    """Some derived items with their states; others of their groups may be among them."""
+    return _judged(workspace, _grouped(items))
+
+
+def _judged(workspace: "Workspace", groups: Iterable[_Group]) -> list[Target]:
     found: dict[tuple[str, str], Target] = {}
-    for group in _groups(workspace, tile):
+    for group in groups:
         for target, _ in _survey(workspace, group):
             key = (target.collection, target.item_id)
             found[key] = _together(found[key], target) if key in found else target
@@ -97,8 +106,12 @@ def _groups(
 ) -> Iterator[_Group]:
     """Derived items by the request that makes them, in the order in which jobs build on each other."""
     query = Query(tiles=() if tile is None else (tile,), limit=1000)
+    return _grouped(workspace.documents(query), job)
+
+
+def _grouped(items: Iterable[Document], job: str | None = None) -> Iterator[_Group]:
     groups: dict[str, _Group] = {}
-    for item in workspace.documents(query):
+    for item in items:
         properties = item["properties"]
         name = properties.get("clearcube:job")
         if name is None or job not in (None, name):
