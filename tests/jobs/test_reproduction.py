@@ -2,20 +2,20 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 import rasterio
-from distributed import LocalCluster
+from distributed import Client
 
 from catalog.backends.base import Document
 from jobs import registry
-from jobs.pixel_job import pixel_job
-from jobs.product import Layer
 from jobs.registry import find_job
 from jobs.runner.publish import publish, published
 from jobs.simulate.season import SeasonFiles
@@ -196,36 +196,50 @@ def test_other_versions_and_items_are_refused(
     clearcube(path, "reproduce", WASP).refused("job elsewhere, which is not installed here")
 
 
-def _sum(dates: Any, _params: Any) -> dict[str, Any]:
+SUMS = """
+from jobs.pixel_job import pixel_job
+from jobs.product import Layer
+
+def compute(dates, params):
     return {"sum": dates["red"].where(dates["clear"]).sum("time")}
 
-
+LAYERS = [Layer("sum", "float32", float("nan"), "Sum")]
 JOB = pixel_job(
-    "sums",
-    title="Sums",
-    version="3",
-    reads=["red"],
-    layers=[Layer("sum", "float32", float("nan"), "Sum")],
-    compute=_sum,
+    "sums", title="Sums", version="3", reads=["red"], layers=LAYERS, compute=compute
 )
+"""
 
 
-@pytest.fixture
-def threads(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers in this process, which know the job above, instead of the others."""
-    monkeypatch.setitem(registry.OWN, "sums", __name__)
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        monkeypatch.setenv("CLEARCUBE_SCHEDULER", cluster.scheduler_address)
-        yield
+def _add(folder: str) -> None:
+    sys.path.insert(0, folder)
+    registry.OWN["sums"] = "job_of_sums"
+
+
+def _remove(folder: str) -> None:
+    sys.path.remove(folder)
+    registry.OWN.pop("sums")
     registry.find_job.cache_clear()
 
 
-@pytest.mark.usefixtures("threads")
+@pytest.fixture
+def sums(scheduler: str, tmp_path: Path) -> Iterator[None]:
+    """A job of sums of red, known here and to the workers."""
+    (tmp_path / "job_of_sums.py").write_text(SUMS)
+    # Workers cannot import this file: what they are to call travels as it is.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with Client(scheduler, set_as_default=False) as client:
+        _add(str(tmp_path))
+        client.run(_add, str(tmp_path))
+        yield
+        client.run(_remove, str(tmp_path))
+        _remove(str(tmp_path))
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.usefixtures("sums")
 def test_jobs_of_other_packages(season: SeasonFiles, tmp_path: Path) -> None:
     name = "31TCJ_2020-05_sums_scl"
-    with open_workspace(tmp_path) as workspace:
+    with open_workspace(tmp_path / "workspace") as workspace:
         workspace.ingest(*season.products[:3])
         assert workspace.run("sums", tile="31TCJ", datetime="2020-05").failures == []
         workspace.ingest(*season.products[3:])
