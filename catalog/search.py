@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from catalog.errors import CatalogError, QueryError
@@ -173,6 +174,7 @@ def tile_of(item: Mapping[str, Any]) -> str | None:
     return code.removeprefix("MGRS-") if isinstance(code, str) else None
 
 
+@lru_cache(maxsize=1 << 16)
 def instant(text: str) -> datetime:
     """RFC 3339 time (UTC where it names no zone) -> aware datetime in UTC; else ``ValueError``."""
     found = _TIME.fullmatch(text.strip())
