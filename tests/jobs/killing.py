@@ -22,10 +22,12 @@ from typing import Any, Self
 
 PRELOADED = (
     "distributed",
+    "jobs.build_cube",
     "jobs.cli",
     "jobs.commands.run",
-    "jobs.demo",
+    "jobs.decode_masks",
     "jobs.runner.run",
+    "jobs.synthesis",
     "jobs.upkeep",
     "pystac.validation.stac_validator",
     "xarray",
@@ -103,15 +105,29 @@ def _found(point: Point) -> tuple[Any, str]:
     return owner, name
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def arm(point: dict[str, Any], flag: str) -> None:
+    """Have the first worker that comes to a point die there; the file says that it did.
+
+    Arguments of what runs on workers are plain, as they go there by the name of their module.
+    """
+
+    def die_first() -> None:
+        with suppress(FileExistsError):
+            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    install(Point(**point), die_first)
 
 
-def kill_once(flag: str, victim: int = 0) -> None:
-    """Kill this process, or another one, unless the file says that it was done."""
-    with suppress(FileExistsError):
-        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
-        os.kill(victim or os.getpid(), signal.SIGKILL)
+def clutter(point: dict[str, Any]) -> None:
+    """Have the disk of a worker be full from a point on."""
+    install(Point(**point), fill_disk)
+
+
+def disarm(point: dict[str, Any]) -> None:
+    """Undo :func:`arm` and :func:`clutter`."""
+    restore(Point(**point))
+    empty_disk()
 
 
 def fill_disk() -> None:
@@ -175,12 +191,13 @@ class Commands:
         fill: Point | None = None,
         record: tuple[Point, Path] | None = None,
         obedient: bool = False,
+        victim: int = 0,
         **environment: str,
     ) -> int:
         """Start ``clearcube`` -> its process.
 
-        It is killed at the point ``kill``, or writes no byte more after ``fill``, or records
-        :func:`files_of` its workspace in a file.
+        It is killed at the point ``kill`` (or kills ``victim`` there), or writes no byte more
+        after ``fill``, or records :func:`files_of` its workspace in a file.
         """
         return int(
             self._ask(
@@ -191,6 +208,7 @@ class Commands:
                 fill=fill and asdict(fill),
                 record=record and [asdict(record[0]), str(record[1])],
                 obedient=obedient,
+                victim=victim,
             )
         )
 
@@ -259,7 +277,8 @@ def _be(request: dict[str, Any]) -> None:
     if request["obedient"]:
         obey_permissions()
     if request["kill"]:
-        install(Point(**request["kill"]), die)
+        victim = request["victim"] or os.getpid()
+        install(Point(**request["kill"]), lambda: os.kill(victim, signal.SIGKILL))
     if request["fill"]:
         install(Point(**request["fill"]), fill_disk)
     if request["record"]:

@@ -3,8 +3,10 @@
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -410,3 +413,217 @@ def test_a_driver_is_killed_while_it_compacts(
         ended = commands(path, *COMPACT, kill=point, CLEARCUBE_SCHEDULER=cluster_address)
         assert ended.status == -signal.SIGKILL, ended.err
         goes_on(compaction, commands, cluster_address)
+
+
+def test_workers_of_a_driver_that_is_killed_end_with_it(
+    first, commands, quiet, cluster_address
+) -> None:
+    point = Point("jobs.decode_masks:publish", "before", 2)
+    with watched(first) as path:
+        # Its outputs come to their end only when the workers that hold them are gone, too.
+        ended = commands(path, *MONTH, kill=point, CLEARCUBE_WORKERS="1")
+        assert ended.status == -signal.SIGKILL, ended.err
+        goes_on(first, commands, cluster_address)
+
+
+# --- a worker is killed ---------------------------------------------------------------------------
+
+WORKER = [
+    Point("cube.store:StagedDate.write", "after", 3),
+    Point(RENAME, "before", about=".zarr.stage/."),
+    Point(RENAME, "after", about=".zarr.stage/."),
+    Point("cube.rasters:_require_written", "after", about="_mask"),
+    Point(REPLACE, "before", about=".npy"),
+    Point(REPLACE, "before", about=".layers"),
+    Point("cube.rasters:_require_written", "after", 2, about="_wasp"),
+]
+
+
+@pytest.mark.parametrize("point", WORKER, ids=str)
+def test_a_worker_is_killed(point, first, commands, quiet, cluster_address, tmp_path) -> None:
+    flag = tmp_path / "killed"
+    with watched(first) as path:
+        quiet.run(killing.arm, asdict(point), str(flag))
+        try:
+            ended = commands(path, *MONTH, CLEARCUBE_SCHEDULER=cluster_address)
+        finally:
+            quiet.run(killing.disarm, asdict(point))
+        assert flag.exists()
+        # Its unit is done by another: the run itself goes on.
+        assert ended.status == 0, ended.err
+        goes_on(first, commands, cluster_address)
+
+
+# --- the scheduler is killed ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_scheduler(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A scheduler with a worker, not of this session: its address and its process."""
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    quietly = partial(subprocess.Popen, stderr=subprocess.DEVNULL)
+    scheduler = quietly([*dask, "scheduler", *common, "--host", "127.0.0.1", "--port", "0"])
+    worker = quietly([*dask, "worker", *common, "--nthreads", "1", "--no-nanny"])
+    until = time.monotonic() + 60
+    while not (file.exists() and file.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.1)
+    address = json.loads(file.read_text())["address"]
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=60)
+    yield address, scheduler.pid
+    for process in (worker, scheduler):
+        process.kill()
+        process.wait()
+
+
+def test_the_scheduler_is_killed_while_blocks_are_made(
+    own_scheduler, first, commands, quiet, cluster_address
+) -> None:
+    address, pid = own_scheduler
+    point = Point("jobs.runner.submit:_Run._submit", "after", about="BlockTask(")
+    with watched(first) as path:
+        process = commands.start(path, *MONTH, kill=point, victim=pid, CLEARCUBE_SCHEDULER=address)
+        ended = commands.wait(process)
+        assert ended.status == 2
+        assert refusals(ended) == [
+            f"clearcube: synthesis stopped: the dask scheduler at {address} was lost; what was "
+            "finished is kept, start the scheduler and run the same again to go on"
+        ]
+        goes_on(first, commands, cluster_address)
+
+
+# --- two drivers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["first", "update"])
+def test_two_drivers_at_once_make_everything_once(
+    name, request, commands, quiet, cluster_address
+) -> None:
+    case = request.getfixturevalue(name)
+    with watched(case) as path:
+        before = ledger_units(path)
+        start = partial(commands.start, path, *case.command, CLEARCUBE_SCHEDULER=cluster_address)
+        ended = [commands.wait(process) for process in [start(), start()]]
+        assert [one.status for one in ended] == [0, 0], ended
+        units = ledger_units(path)[len(before) :]
+        assert len(units) == len(set(units)) > 0
+        goes_on(case, commands, cluster_address)
+
+
+def test_a_driver_that_is_killed_lets_the_one_that_waits_go_on(
+    first, commands, quiet, cluster_address
+) -> None:
+    with watched(first) as path:
+        start = partial(commands.start, path, *MONTH, CLEARCUBE_SCHEDULER=cluster_address)
+        killed = start(kill=Point("jobs.build_cube:publish_cube"))
+        until = time.monotonic() + 30
+        while not list(path.glob("runs/*-cube.jsonl")) and time.monotonic() < until:
+            time.sleep(0.01)
+        waiting = start()
+        assert commands.wait(killed).status == -signal.SIGKILL
+        ended = commands.wait(waiting)
+        assert ended.status == 0, ended.err
+        assert "waiting for another run of cube-31TCJ" in ended.err
+        goes_on(first, commands, cluster_address)
+
+
+# --- disks that are full or cannot be written -----------------------------------------------------
+
+FULL = [
+    Point("cube.store:create_cube"),
+    Point("cube.store:_commit_root", "before", 2),
+    Point("jobs.decode_masks:publish", "before", 2),
+    Point("jobs.period_job:write_json"),
+    Point("jobs.period_job:publish"),
+]
+
+
+@pytest.mark.parametrize("point", FULL, ids=str)
+def test_the_disk_of_a_driver_is_full(point, first, commands, quiet, cluster_address) -> None:
+    with watched(first) as path:
+        ended = commands(path, *MONTH, fill=point, CLEARCUBE_SCHEDULER=cluster_address)
+        assert ended.status == 2, ended.err
+        assert len(refusals(ended)) == 1, ended.err
+        assert "cannot write" in ended.err or "check that its disk" in ended.err, ended.err
+        goes_on(first, commands, cluster_address)
+
+
+FULL_WORKER = [
+    Point("cube.store:StagedDate.write", "before", 3),
+    Point("jobs.compositing:make_weights"),
+    Point("jobs.compositing:_save", about=".layers"),
+    Point("jobs.compositing:write_file"),
+]
+
+
+@pytest.mark.parametrize("point", FULL_WORKER, ids=str)
+def test_the_disk_of_workers_is_full(point, first, commands, quiet, cluster_address) -> None:
+    with watched(first) as path:
+        quiet.run(killing.clutter, asdict(point))
+        try:
+            ended = commands(path, *MONTH, CLEARCUBE_SCHEDULER=cluster_address)
+        finally:
+            quiet.run(killing.disarm, asdict(point))
+        assert ended.status in (1, 2), ended.err
+        assert all("cannot write" in line or "31TCJ_2020-05" in line for line in refusals(ended))
+        goes_on(first, commands, cluster_address)
+
+
+@contextmanager
+def read_only(client: Client, folder: Path) -> Iterator[None]:
+    """A directory in which nobody may make anything, not even root."""
+
+    def obey(does: bool) -> None:
+        for worker in client.scheduler_info(n_workers=-1)["workers"]:
+            client.submit(killing.obey_permissions, does, workers=[worker], pure=False).result()
+
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o555)
+    obey(True)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)
+        obey(False)
+
+
+@pytest.mark.parametrize("name", ["cubes", "products", "scratch", "runs"])
+def test_a_store_that_is_read_only(name, first, commands, quiet, cluster_address) -> None:
+    path = first.restored()
+    before = state(path)
+    with read_only(quiet, path / name):
+        ended = commands(path, *MONTH, obedient=True, CLEARCUBE_SCHEDULER=cluster_address)
+    assert ended.status in (1, 2), ended.err
+    assert all(": cannot write " in line for line in refusals(ended)[:1]), ended.err
+    assert f"{path / name}" in refusals(ended)[0]
+    assert "Permission denied" in refusals(ended)[0]
+    after = state(path)
+    assert {key: value for key, value in after.items() if key in before} == before
+    assert not [key for key in after if "synthesis" in key]
+    goes_on(first, commands, cluster_address)
+
+
+def refusals(ended: Any) -> list[str]:
+    """Lines that say why a command came to nothing; no other than these and progress."""
+    lines = [line for line in ended.err.splitlines() if not PROGRESS.match(line)]
+    assert lines
+    for line in lines:
+        assert line.startswith(("clearcube: ", "failed: ")), ended.err
+    return lines
+
+
+PROGRESS = re.compile(
+    r"dask dashboard: |note: |waiting for |\d+ dates and masks |[\w ]+: \d+/\d+ in "
+)
+
+
+def ledger_units(path: Path) -> list[tuple[str, str]]:
+    """Stage and unit of all that the ledgers of a workspace call done."""
+    lines = [
+        json.loads(line)
+        for ledger in sorted(path.glob("runs/*.jsonl"))
+        for line in ledger.read_text().splitlines()
+    ]
+    return [(line["stage"], line["unit"]) for line in lines if line["event"] == "done"]
