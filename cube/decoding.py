@@ -71,12 +71,15 @@ def read_classes(
     native = mask_group(cube.spec, reading.encoding)
     ratio = cube.spec.groups[group] / cube.spec.groups[native]
     there = _scaled(window, ratio)
-    decoded = [_decode_date(cube, entry, reading, native, there) for entry in entries]
     rows, columns = window
     shape = (len(entries), rows.stop - rows.start, columns.stop - columns.start)
     if not entries:
         return np.zeros(shape, np.uint8)
-    stack = np.stack(decoded)
+    height, width = (each.stop - each.start for each in there)
+    # Filled date by date: what a buffer needs from beyond the window is kept of one date only.
+    stack = np.empty((len(entries), height, width), np.uint8)
+    for index, entry in enumerate(entries):
+        stack[index] = _decode_date(cube, entry, reading, native, there)
     if ratio == 1:
         return stack
     if ratio > 1:

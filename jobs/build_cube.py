@@ -146,7 +146,7 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
 
     memory = max((date_bytes(spec, len(one.items)) for one in missing.values()), default=0)
     return Plan(
-        stages=[Stage(f"cube {name}", units, load_date, commit, memory=memory)],
+        stages=[Stage(f"cube {name}", units, load_date, commit, memory=memory, unit="date")],
         makes=[unit.key for unit in units],
         current=[f"{name}-{one.stamp}" for key, one in wanted.items() if key in held],
         targets=[_target(workspace, name, missing, held, gone, beyond)],

@@ -291,7 +291,7 @@ def _pictured(task: AssetTask, names: tuple[str, str, str]) -> Array:
     step = max(1, max(height, width) // 512)
     parts = [
         np.stack([_assembled(task, name, a, b)[::step, ::step] for name in names], axis=-1)
-        for a, b in strips(height, 512 * step)
+        for a, b in strips(height, step * max(1, 512 // step))
     ]
     return true_colour(np.concatenate(parts))
 

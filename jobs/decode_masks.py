@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 
+STRIP = 512
+"""Rows decoded at once; a picture, which shows every so many, takes whole steps of them."""
+
 CHECKSUM = "clearcube:checksum"
 """Property of a mask: checksum of its classes, so that what uses them knows whether they changed."""
 
@@ -177,6 +180,7 @@ def plan(workspace: "Workspace", params: MaskParams) -> Plan:
         finished,
         memory=0 if cube is None else mask_bytes(cube.spec, params.mask_reading()),
         count=len(due),
+        unit="date",
     )
     return Plan(
         stages=[stage],
@@ -276,7 +280,7 @@ def _picture(
         read_classes(cube, [entry], reading, group, (slice(a, b), slice(0, width)))[0][
             ::step, ::step
         ]
-        for a, b in strips(height, 512 * step)
+        for a, b in strips(height, step * max(1, STRIP // step))
     ]
     picture: Array = colours[np.concatenate(rows)]
     return picture

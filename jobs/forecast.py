@@ -50,7 +50,12 @@ class Forecast:
             "request": dict(self.request),
             "items": [target.document() for target in self.targets],
             "stages": [
-                {"name": stage.name, "units": units_of(stage), "bytes_a_unit": stage.memory}
+                {
+                    "name": stage.name,
+                    "units": units_of(stage),
+                    "unit": stage.unit,
+                    "bytes_a_unit": stage.memory,
+                }
                 for stage in self.stages
             ],
             "worker_bytes": WORKER_BYTES + max((s.memory for s in self.stages), default=0),
@@ -61,9 +66,7 @@ class Forecast:
 
     def require_memory(self) -> None:
         """``RequestError`` where a unit does not fit into a worker."""
-        for one in self.every():
-            for stage in one.stages:
-                require_memory(self.memory, stage)
+        require_memory(self.memory, [stage for one in self.every() for stage in one.stages])
 
 
 def units_of(stage: Stage) -> int:
@@ -72,8 +75,11 @@ def units_of(stage: Stage) -> int:
 
 
 def memory_text(stage: Stage) -> str:
-    """What a unit of a stage and its worker take."""
-    return f"{in_mib(stage.memory)} a unit, {in_mib(WORKER_BYTES + stage.memory)} a worker"
+    """What a worker needs while it does a unit of a stage."""
+    return (
+        f"each up to {in_mib(stage.memory)} of memory, {in_mib(WORKER_BYTES + stage.memory)} "
+        "with its worker"
+    )
 
 
 def forecast(workspace: "Workspace", job: str, request: Mapping[str, Any]) -> Forecast:

@@ -109,6 +109,8 @@ class Stage:
     """Bytes that a unit takes at most, beside what a worker holds without any."""
     count: int = 0
     """Units, where they are known only later."""
+    unit: str = "unit"
+    """What one of them is, as plans say it."""
 
 
 @dataclass(frozen=True, slots=True)

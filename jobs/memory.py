@@ -1,21 +1,29 @@
 """How many bytes a unit of work takes at most: promised by plans, kept by workers.
 
-The formulas count the arrays that a unit holds at once at its peak; the benchmarks and tests compare
-them with what workers took.
+Each formula adds up the arrays that are held at the moment when a unit holds most. A worker's limit
+has to hold a unit beside :data:`WORKER_BYTES`. Peaks of real runs are compared with the promises in
+the tests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 
 from cube.decoding import MaskReading, mask_group
+from cube.masks import encoding
 from cube.spec import MAX_CHUNK, Spec
+from cube.variables import Variable
 from jobs.errors import RequestError
 from jobs.job import Stage
 
 MIB = 1 << 20
 
-WORKER_BYTES = 330 * MIB
-"""What a worker holds when idle, its libraries and kernels loaded (measured), with GDAL's cache."""
+WORKER_BYTES = 464 * MIB
+"""What a worker holds beside a unit's arrays, whatever it did before.
+
+336 MiB of libraries, compiled kernels and dask (measured), 64 MiB of GDAL's cache and 64 MiB of freed
+memory that is kept for the next unit (:data:`jobs.runner.cluster.WORKER_ENVIRONMENT`).
+"""
 
 PAUSED = 0.8
 """Share of its memory at which dask pauses a worker (distributed.worker.memory.pause)."""
@@ -26,8 +34,14 @@ SMALLEST_SIDE = 32
 LOAD_PIXELS = 1 << 25
 """Pixels read at once of a date with one granule: a band's shard of a whole tile at 10 m, 64 MiB."""
 
-STRIP = 1024
-"""Rows that are decoded or assembled at once, at most."""
+STRIP = 512
+"""Rows of a mask or file that are decoded, assembled and written at once."""
+
+WEIGHT_STRIP = 1024
+"""Rows of a mask that are decoded at once for the weights of a date."""
+
+SMALL = 16 * MIB
+"""What is too small to be counted one by one: headers, tables, chunks that are being decoded."""
 
 
 def date_bytes(spec: Spec, granules: int) -> int:
@@ -36,23 +50,58 @@ def date_bytes(spec: Spec, granules: int) -> int:
     for group in spec.groups:
         side = spec.shard(group)
         height, width = (min(side, n) for n in spec.shape(group))
-        held = [v for v in spec.variables if v.group == group]
-        count = len(held) if granules > 1 else max(1, LOAD_PIXELS // (height * width))
-        # Stored integers, what the reader made them of, and a float or boolean beside.
-        most = max(most, height * width * (2 * min(count, len(held)) + 8 + 4 * min(granules, 2)))
-    return most
+        sizes = sorted((_raw_size(v) for v in spec.variables if v.group == group), reverse=True)
+        # Granules that are merged are loaded whole, one alone some variables at a time.
+        count = len(sizes) if granules > 1 else max(1, LOAD_PIXELS // (height * width))
+        held = sum(sizes[:count])
+        # A shard on its way to the disk: the pixels, compressed, and joined to one file.
+        most = max(most, height * width * (held + 6))
+        if granules > 1:
+            # What is merged and the next granule; four booleans say where either has data.
+            most = max(most, height * width * (2 * held + 4))
+    return most + SMALL
 
 
 def mask_bytes(spec: Spec, reading: MaskReading) -> int:
     """Cube and mask -> bytes to decode one date: strips of the encoded rasters and the classes."""
     width = spec.shape(mask_group(spec, reading.encoding))[1]
-    return 12 * STRIP * width + 32 * MIB
+    # Classes, and the 8 bytes a pixel into which numpy turns them to count them.
+    return 9 * STRIP * width + _decoding(spec, reading, STRIP) + SMALL
 
 
-def weights_bytes(spec: Spec, reading: MaskReading) -> int:
-    """Cube and mask -> bytes to blur the clouds of one date."""
-    width = spec.shape(mask_group(spec, reading.encoding))[1]
-    return 12 * STRIP * width + 64 * MIB
+def weights_bytes(spec: Spec, reading: MaskReading, coarse: int = 240) -> int:
+    """Cube, mask and pixel of the coarse grid in metres -> bytes to blur the clouds of one date."""
+    group = mask_group(spec, reading.encoding)
+    height, width = spec.shape(group)
+    factor = coarse / spec.groups[group]
+    # Classes, and two booleans while it is told where they are not clear.
+    strip = 3 * WEIGHT_STRIP * width + _decoding(spec, reading, WEIGHT_STRIP)
+    # Coarse rows of fine columns; then shares, clouds and their blurs in double precision.
+    sums = 4 * ceil(height / factor) * width
+    cells = ceil(height / factor) * ceil(width / factor)
+    return strip + sums + 48 * cells + SMALL
+
+
+def _decoding(spec: Spec, reading: MaskReading, rows: int) -> int:
+    """Bytes to decode some rows of the widest window of a mask, grown by its buffer."""
+    group = mask_group(spec, reading.encoding)
+    height, width = spec.shape(group)
+    declared = encoding(reading.encoding)
+    halo = ceil(reading.buffer / spec.groups[group])
+    # The rasters, the one that is being read a second time, and the classes.
+    a_pixel = len(declared.reads) + 2
+    if halo:
+        a_pixel += 4  # grown classes, those before, and distances of two bytes
+    if declared.kind == "bits" and not any(each.outside for each in declared.companions):
+        a_pixel += 6  # a band, the copy that is read, and booleans: where it was observed
+    return a_pixel * min(height, rows + 2 * halo) * width
+
+
+def _raw_size(variable: Variable) -> int:
+    """Bytes of a pixel as it is read: the three bands of ESA's cloud mask come one by one."""
+    if variable.name == "classi":
+        return 3
+    return 1 if variable.dtype == "uint8" else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +116,31 @@ class BlockLoad:
     """Group -> layers made."""
     scratch: int
     """Bytes a pixel and date beside bands and classes: weights, and what composing takes."""
+    coarse: int = 0
+    """Pixel of the grid of a date's weights, metres; 0 without any."""
 
     def block_bytes(self, side: int) -> int:
         """Side of a block in pixels of the coarsest group -> bytes to make one."""
         most = 0
         coarsest = max(self.spec.shape(list(self.spec.groups)[-1]))
-        for group, reads in self.reads.items():
+        for group, layers in self.layers.items():
+            if not layers:
+                continue
             pixels = (min(side, coarsest) * self.spec.factor(group)) ** 2
-            # Bands as int16, classes before and after the change of grid.
-            a_date = 2 * reads + 3 + self.scratch
-            most = max(most, pixels * (self.dates * a_date + 8 * self.layers[group]))
-        return most + 32 * MIB
+            # Bands as int16, the last one a second time while it is read, and classes.
+            a_date = 2 * self.reads[group] + 3 + self.scratch
+            # Layers of four bytes, and as many again in the file that they become.
+            most = max(most, pixels * (self.dates * a_date + 8 * layers))
+        # A window that a buffer of 5 km widens, decoded date by date; the weights of one date.
+        metres = coarsest * max(self.spec.groups.values())
+        cells = ceil(metres / self.coarse) ** 2 if self.coarse else 0
+        return most + 2 * SMALL + 8 * cells
 
 
 def asset_bytes(spec: Spec) -> int:
-    """Cube -> bytes to write one file: rows assembled, and GDAL's own while it makes overviews."""
+    """Cube -> bytes to write one file: rows of a layer, or of the three of a picture, and one more."""
     width = spec.shape(next(iter(spec.groups)))[1]
-    return 8 * 512 * width + 96 * MIB
+    return 8 * STRIP * width + SMALL
 
 
 def block_side(memory: int, load: BlockLoad) -> int:
@@ -92,23 +149,35 @@ def block_side(memory: int, load: BlockLoad) -> int:
     The smallest where none does: :func:`require` says so then.
     """
     side = MAX_CHUNK
-    while side > SMALLEST_SIDE and WORKER_BYTES + load.block_bytes(side) > PAUSED * memory:
+    while side > SMALLEST_SIDE and not fits(memory, load.block_bytes(side)):
         side //= 2
     return side
 
 
-def require(memory: int, stage: Stage) -> None:
-    """``RequestError`` where a unit of a stage takes more than a worker may hold."""
-    wanted = WORKER_BYTES + stage.memory
-    if wanted > PAUSED * memory:
-        raise RequestError(
-            f"{stage.name}: a unit takes {in_mib(stage.memory)} beside the {in_mib(WORKER_BYTES)} of "
-            f"a worker, which may hold {in_mib(memory)} and is paused at {PAUSED:.0%} of it; give "
-            f"workers {in_mib(int(wanted / PAUSED))} or more (CLEARCUBE_MEMORY, or CLEARCUBE_WORKERS "
-            "for fewer of them)"
-        )
+def fits(memory: int, unit: int) -> bool:
+    """Whether a worker of so many bytes can do a unit of so many without being paused."""
+    return memory >= least_memory(unit)
 
 
-def in_mib(size: int) -> str:
-    """Bytes as people read them."""
-    return f"{-(-size // MIB)}MiB"
+def least_memory(unit: int) -> int:
+    """Bytes of a unit -> least memory of a worker, a whole number of MiB."""
+    return ceil((WORKER_BYTES + unit) / PAUSED / MIB) * MIB
+
+
+def require(memory: int, stages: Iterable[Stage]) -> None:
+    """``RequestError`` where a unit of some stage takes more than a worker may hold."""
+    stage = max(stages, key=lambda one: one.memory, default=None)
+    if stage is None or fits(memory, stage.memory):
+        return
+    least = least_memory(stage.memory)
+    raise RequestError(
+        f"{stage.name}: a unit needs up to {in_mib(stage.memory)} beside the {in_mib(WORKER_BYTES)} "
+        f"of its worker, more than {PAUSED:.0%} of the {in_mib(memory, up=False)} that a worker may "
+        f"hold; set CLEARCUBE_MEMORY={in_mib(least)} and CLEARCUBE_WORKERS to as many as the machine "
+        f"has that for (workers of a scheduler: --memory-limit {in_mib(least)})"
+    )
+
+
+def in_mib(size: int, *, up: bool = True) -> str:
+    """Bytes as people read them, whole MiB; rounded down where they are what is to be had."""
+    return f"{-(-size // MIB) if up else size // MIB}MiB"

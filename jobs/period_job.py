@@ -16,6 +16,7 @@ from catalog.spans import merged, span_text
 from cube.files import write_json
 from cube.grid import Block, blocks
 from cube.periods import Period
+from cube.spec import Spec
 from cube.store import open_store
 from jobs.build_cube import planned_spec
 from jobs.compositing import (
@@ -289,7 +290,8 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
     load = block_load(context, batch)
     grid = _grid(context, batch)
     dates = {one.time for result in batch for one in result.dates}
-    has_weights = context.product.weights(context.params) is not None
+    weights = context.product.weights(context.params)
+    side = _side(context, batch)
     reading = context.mask.mask_reading()
     return (
         Stage(
@@ -297,16 +299,18 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
             [],
             make_weights,
             _nothing,
-            memory=weights_bytes(spec, reading),
-            count=len(dates) if has_weights else 0,
+            memory=0 if weights is None else weights_bytes(spec, reading, weights.coarse),
+            count=0 if weights is None else len(dates),
+            unit="date",
         ),
         Stage(
             f"{context.product.word(context.params)} {tile}",
             [],
             make_block,
             partial(_count, {result.period.label: result for result in batch}),
-            memory=load.block_bytes(_side(context, batch)),
+            memory=load.block_bytes(side),
             count=len(grid),
+            unit=_block_text(spec, side),
         ),
         Stage(
             f"files {tile}",
@@ -315,8 +319,16 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
             partial(_keep, {result.item_id: result for result in batch}),
             memory=asset_bytes(spec),
             count=sum(len(list(_files(context, result))) for result in batch),
+            unit="file",
         ),
     )
+
+
+def _block_text(spec: Spec, side: int) -> str:
+    """``block of 512 x 512 pixels at 10 m``: of the finest group, smaller where the cube is."""
+    group = next(iter(spec.groups))
+    height, width = (min(side * spec.factor(group), n) for n in spec.shape(group))
+    return f"block of {height} x {width} pixels at {spec.groups[group]} m"
 
 
 def _grid(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Block, ...]:
@@ -333,12 +345,14 @@ def block_load(context: PeriodContext, batch: Sequence[PeriodResult]) -> BlockLo
     most = max(batch, key=lambda result: len(result.dates))
     product, params, spec = context.product, context.params, context.spec
     entries = context.expected(most)
+    weights = product.weights(params)
     return BlockLoad(
         spec,
         dates=len(most.dates),
         reads={g: len(product.reads(spec, entries, g, params)) for g in spec.groups},
         layers={g: len(product.layers(spec, entries, g, params)) for g in spec.groups},
-        scratch=product.scratch + (4 if product.weights(params) is not None else 0),
+        scratch=product.scratch + (0 if weights is None else 4),
+        coarse=0 if weights is None else weights.coarse,
     )
 
 

@@ -174,7 +174,6 @@ PRODUCT = Product(
     about=about,
     weights=weights,
     picture=("red", "green", "blue"),
-    scratch=8,
 )
 
 JOB = period_job(

@@ -36,7 +36,7 @@ def command() -> None:
 
 def _show(found: "Forecast") -> None:
     from jobs.forecast import memory_text, units_of
-    from jobs.memory import in_mib
+    from jobs.memory import PAUSED, in_mib
 
     for one in found.every():
         tile = one.request.get("tile", "")
@@ -46,11 +46,14 @@ def _show(found: "Forecast") -> None:
         for target in one.due:
             click.echo(f"  {target.item_id}  {target.state}: {shortened(target.because)}")
         for stage in one.stages:
-            click.echo(f"  {stage.name}: {units_of(stage)} units, {memory_text(stage)}")
+            click.echo(f"  {stage.name}: {units_of(stage)} x {stage.unit}, {memory_text(stage)}")
         for note in one.notes:
             click.echo(f"  note: {note}")
     if found.memory:
-        click.echo(f"a worker may hold {in_mib(found.memory)}")
+        click.echo(
+            f"a worker may hold {in_mib(found.memory, up=False)}, of which units use "
+            f"{PAUSED:.0%} at most (CLEARCUBE_MEMORY)"
+        )
 
 
 def shortened(because: "tuple[str, ...]", most: int = 3) -> str:
