@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -159,12 +160,13 @@ def _context(
 def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]:
     """Periods of the request that there is something to make of."""
     params, mask = context.params, context.mask
+    days = [one.time.date() for one in context.dates]
     for period in periods(params.datetime):
         item_id = context.item_id(period)
         if not params.wants(item_id):
             continue
         first, last = context.product.window(period, params)
-        window = [one for one in context.dates if first <= one.time.date() <= last]
+        window = context.dates[bisect_left(days, first) : bisect_right(days, last)]
         usable = [one for one in window if has_mask(one, mask.encoding)]
         kept = [one for one in usable if not _is_rejected(context, one)]
         kept, without = _readable(context, item_id, kept)
