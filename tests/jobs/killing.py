@@ -124,6 +124,11 @@ def clutter(point: dict[str, Any]) -> None:
     install(Point(**point), fill_disk)
 
 
+def nanny_state(dask_worker: Any) -> str:
+    """What a worker's nanny is at; it starts no worker anew before it is ``running`` itself."""
+    return str(dask_worker.status.name)
+
+
 def disarm(point: dict[str, Any]) -> None:
     """Undo :func:`arm` and :func:`clutter`."""
     restore(Point(**point))

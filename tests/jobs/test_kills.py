@@ -222,10 +222,14 @@ def quiet(client: Client) -> Iterator[Client]:
 
 
 def _settle(client: Client) -> None:
-    client.wait_for_workers(2, timeout=60)
-    until = time.monotonic() + 30
-    while any(client.processing().values()) and time.monotonic() < until:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        nannies = list(client.run(killing.nanny_state, nanny=True).values())
+        workers = client.processing()
+        if nannies == ["running"] * 2 and len(workers) == 2 and not any(workers.values()):
+            return
         time.sleep(0.05)
+    raise TimeoutError(f"workers are {nannies}, at {workers}")
 
 
 def scenario(
