@@ -270,7 +270,7 @@ def hold(size: int) -> None:
 
 @cluster
 def test_a_promise_of_half_of_what_is_taken_is_found_broken(scheduler, tmp_path) -> None:
-    size = 400 * MIB
+    size = 700 * MIB
     stage = Stage("held 31UES", [Unit("held", size)], hold, lambda _unit, _value: None, size)
     with open_workspace(tmp_path) as workspace, Client(scheduler, set_as_default=False) as client:
         workspace.runs.mkdir(exist_ok=True)
@@ -279,6 +279,30 @@ def test_a_promise_of_half_of_what_is_taken_is_found_broken(scheduler, tmp_path)
         done = units(workspace)
     assert broken(done, {stage.name: stage.memory}) == []
     assert len(broken(done, {stage.name: stage.memory // 2})) == 1
+
+
+def crumble(size: int) -> None:
+    """Free a heap but for a crumb at its end."""
+    pieces = [np.ones(MIB, np.uint8) for _ in range(size // MIB)]
+    crumbs.append(bytes(1000))
+    pieces.clear()
+
+
+crumbs: list[bytes] = []
+
+
+@cluster
+def test_a_worker_keeps_little_of_what_units_before_have_freed(scheduler, tmp_path) -> None:
+    with open_workspace(tmp_path) as workspace, Client(scheduler, set_as_default=False) as client:
+        workspace.runs.mkdir(exist_ok=True)
+        with Ledger(workspace.runs, "freed", {}) as ledger:
+            for name, function, size in (("much", crumble, 700 * MIB), ("little", hold, MIB)):
+                planned = [Unit(f"{name}{number}", size) for number in range(4)]
+                stage = Stage(name, planned, function, lambda _unit, _value: None)
+                assert run_stage(client, stage, "freed", ledger, Progress(quiet=True)) == []
+        done = units(workspace)
+    assert max(line["peak"] for line in done if line["stage"] == "much") > 700 * MIB
+    assert broken([line for line in done if line["stage"] == "little"], {"little": 0}) == []
 
 
 @cluster
