@@ -75,7 +75,7 @@ UNIT_SECONDS = 0.2
 """Of a block of a full tile, about."""
 
 IDLE_SECONDS = 2.0
-"""Within which a run and a status say that nothing is to be done."""
+"""Within which a run and a status, alone on the machine, say that nothing is to be done."""
 PLAN_SECONDS = 1.0
 """Processor seconds to plan ten years of a tile."""
 NEXT_MS = 50.0
@@ -130,7 +130,7 @@ def nothing_to_do(path: Path, template: dict[str, Any]) -> Iterator[Row]:
         for name, work in (("run", run), ("status", lambda: statuses(workspace, tile, 83))):
             took = timed(work, 5)
             say(f"  {name} in this process: {took.text()}")
-            yield Row(f"nothing to do, {name} in process: wall s, median", took.wall, IDLE_SECONDS)
+            yield Row(f"nothing to do, {name} in process: cpu s, median", took.cpu, IDLE_SECONDS)
     words = [f"--{key}={value}" for key, value in {"tile": tile, **request}.items()]
     for name, command in (
         ("run", ["run", "synthesis", *words]),
@@ -138,7 +138,7 @@ def nothing_to_do(path: Path, template: dict[str, Any]) -> Iterator[Row]:
     ):
         took = timed(lambda command=command: carried_out(path, command), 3)
         say(f"  {name} as a command: {took.text()}")
-        yield Row(f"nothing to do, {name} as a command: wall s, median", took.wall, IDLE_SECONDS)
+        yield Row(f"nothing to do, {name} as a command: cpu s, median", took.cpu, IDLE_SECONDS)
 
 
 def carried_out(path: Path, words: Sequence[str]) -> None:
