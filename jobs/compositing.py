@@ -204,8 +204,8 @@ def file_fields(path: Path) -> dict[str, Any]:
 
 
 def block_path(folder: str, group: str, block: Block) -> Path:
-    """Where the layers of a block wait; the name holds its place, so that cuts do not mix."""
-    return Path(folder) / f"{group}-{block.key}-{block.y0}-{block.x0}.layers"
+    """Where the layers of a block wait; the name holds place and size, so that cuts do not mix."""
+    return Path(folder) / f"{block_name(group, block)}.layers"
 
 
 def block_name(group: str, block: Block) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from catalog.deliveries import REJECTED
 from catalog.fingerprint import fingerprint
 from catalog.search import Query, instant, normalise_tile, parse_datetime
 from catalog.spans import merged, span_text
+from cube.decoding import mask_group
 from cube.files import write_json
 from cube.grid import Block, blocks
 from cube.periods import Period
@@ -363,11 +364,14 @@ def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict
     if weights is None:
         return {}
     folder = context.workspace.scratch / "weights" / context.tile
+    spec = context.spec
+    grid = [spec.groups[mask_group(spec, context.mask.encoding)], asdict(spec.extent)]
     found = {}
     for result in batch:
         for one in result.dates:
             if one.entry is not None:
                 name = {
+                    "grid": grid,
                     "mask": result.recipe.inputs[context.mask_of(one)],
                     "version": context.version,
                     "parameters": weights.model_dump(mode="json"),

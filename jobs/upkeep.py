@@ -135,14 +135,20 @@ def _survey(workspace: "Workspace", group: _Group) -> list[tuple[Target, Interva
         ]
     job = find_job(group.job)
     found: list[tuple[Target, Interval]] = []
-    for span in _spans(workspace, job, group):
-        targets = _targets(workspace, job, _request(job, group, span, ()))
+    refused = ""
+    spans = _spans(workspace, job, group)
+    for span in spans:
+        try:
+            targets = _targets(workspace, job, _request(job, group, span, ()))
+        except RequestError as error:
+            targets, refused = (), str(error)
         # Months are judged that were made; of cubes and masks also dates that wait to be added.
         is_open = job.product is None
         found += [(t, span) for t in targets if is_open or t.item_id in group.ids]
     known = {target.item_id for target, _ in found}
     lost = [item for item in group.items if item["id"] not in known]
-    return found + [(_orphan(workspace, item), (None, None)) for item in lost]
+    first = spans[0] if spans else (None, None)
+    return found + [(_unplanned(workspace, item, refused), first) for item in lost]
 
 
 def _spans(workspace: "Workspace", job: Job, group: _Group) -> list[Interval]:
@@ -177,25 +183,32 @@ def _request(job: Job, group: _Group, span: Interval, only: Iterable[str]) -> di
 
 
 def _targets(workspace: "Workspace", job: Job, request: Mapping[str, Any]) -> Sequence[Target]:
-    """Targets of a request; none where there is nothing left to make anything of."""
+    """Targets of a request; ``RequestError`` where it cannot be planned at all."""
     params = parse_request(job, request)
-    try:
-        if job.survey is not None:
-            return job.survey(workspace, params)
-        planned = job.plan(workspace, params)
-    except (RequestError, CatalogError):
-        return []
+    if job.survey is not None:
+        return job.survey(workspace, params)
+    planned = job.plan(workspace, params)
     plans = [planned] if isinstance(planned, Plan) else planned
     return [target for plan in plans for target in plan.targets]
 
 
-def _orphan(workspace: "Workspace", item: Document) -> Target:
-    """Item that nothing is left to be made of -> its state, with what became of its inputs."""
+def _unplanned(workspace: "Workspace", item: Document, refused: str) -> Target:
+    """Item that its own request does not come to -> orphaned, with what became of its inputs.
+
+    Where the request was refused and scenes of it are still there, that is no reason to give the
+    item up: it is stale, because of the refusal.
+    """
     inputs = sorted(item["properties"].get("clearcube:inputs", {}))
-    gone = [f"{name} {why_out(workspace, name)}" for name in inputs]
-    known = tuple(text for text in gone if not text.endswith(UNUSED))
+    gone = {name: why_out(workspace, name) for name in inputs}
+    if refused and any(why == UNUSED for name, why in gone.items() if _is_raw(workspace, name)):
+        return Target(item["collection"], item["id"], State.STALE, (refused,))
+    known = tuple(f"{name} {why}" for name, why in gone.items() if why != UNUSED)
     because = known or ("its inputs are no longer used",)
     return Target(item["collection"], item["id"], State.ORPHANED, because)
+
+
+def _is_raw(workspace: "Workspace", name: str) -> bool:
+    return any("clearcube:job" not in item["properties"] for item in workspace.catalog.find(name))
 
 
 # --- what is due ----------------------------------------------------------------------------------
@@ -206,14 +219,22 @@ def _due(workspace: "Workspace", group: _Group, outcome: Outcome) -> Iterator[di
     if group.job not in job_names():
         return
     by_span: dict[Interval, list[Target]] = {}
+    stated = {item["id"]: item["properties"].get("clearcube:status") for item in group.items}
     for target, span in _survey(workspace, group):
-        if target.is_due:
+        if target.is_due or _is_misstated(target, stated.get(target.item_id)):
             by_span.setdefault(span, []).append(target)
         elif target.state is not State.ORPHANED:
             outcome.current.append(target.item_id)
     for span, targets in by_span.items():
         only = [name for target in targets for name in target.parts or (target.item_id,)]
         yield _request(find_job(group.job), group, span, only)
+
+
+def _is_misstated(target: Target, stated: str | None) -> bool:
+    """Whether an item that is true says provisional and is final by now, or the other way round."""
+    if target.state not in (State.CURRENT, State.PROVISIONAL) or stated is None:
+        return False
+    return (stated == "provisional") != (target.state is State.PROVISIONAL)
 
 
 def _withdraw(workspace: "Workspace", tile: str | None) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from catalog.search import Query
 from cube.store import open_store
+from jobs.errors import RequestError
 from jobs.job import State, Target
 from jobs.registry import find_job
 from jobs.testing import write_scene
@@ -207,6 +208,41 @@ def test_what_has_lost_all_its_inputs_is_orphaned_and_withdrawn(
         "31UES_2019-08_median_scl",
     }
     assert not any(target.is_due for target in workspace.status())
+
+
+def test_a_refused_request_is_no_reason_to_give_items_up(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.ingest(write_scene(tmp_path, "a", 1000, when="2019-05-10T10:56:00Z"))
+    workspace.run("synthesis", **MAY, method="median")
+    before = outputs(workspace)
+
+    def refuse(*_arguments: Any) -> None:
+        raise RequestError("not today")
+
+    monkeypatch.setattr("jobs.period_job.mask_params", refuse)
+    target = states(workspace)["31UES_2019-05_median_scl"]
+    assert (target.state, target.because) == (State.STALE, ("not today",))
+    outcome = workspace.run_stale()
+    assert [str(failure) for failure in outcome.failures] == ["synthesis 31UES: not today"]
+    assert outputs(workspace) == before
+
+
+def test_a_later_scene_makes_a_month_final(
+    workspace: Workspace, tmp_path: Path, cluster_address: str
+) -> None:
+    first = write_scene(tmp_path, "a", 1000, when="2019-05-10T10:56:00Z")
+    later = write_scene(tmp_path, "b", 1000, when="2019-06-10T10:56:00Z")
+    workspace.ingest(first)
+    workspace.run("synthesis", **MAY, method="median")
+    assert states(workspace)["31UES_2019-05_median_scl"].state is State.PROVISIONAL
+    workspace.ingest(later)
+    assert states(workspace)["31UES_2019-05_median_scl"].state is State.CURRENT
+    assert workspace.run_stale().made == []
+    with open_workspace(tmp_path / "other", scheduler=cluster_address) as other:
+        other.ingest(first, later)
+        other.run("synthesis", **MAY, method="median")
+        assert outputs(workspace) == outputs(other)
 
 
 def test_files_that_are_gone_are_missing(workspace: Workspace, tmp_path: Path) -> None:
