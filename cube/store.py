@@ -310,7 +310,8 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
         with _writing(target):
             staged.mkdir(parents=True, exist_ok=True)
             found = cube.checksums(entry.slot)
-            _save_checksums(staged / CHECKSUMS, _no_checksums(spec) if found is None else found)
+            if found is not None:
+                _save_checksums(staged / CHECKSUMS, found)
         commit_date(target, entry)
     return open_store(target)
 
@@ -380,10 +381,10 @@ def _variable_checksums(path: Path, spec: Spec, entry: DateEntry) -> dict[str, s
         found: Checksums = np.load(staging_directory(path, entry.key) / CHECKSUMS)
     except FileNotFoundError:
         return dict(entry.checksums)
+    # Two groups may hold a variable of one name, as MAJA's saturation at 10 m and 20 m.
     return {
-        variable.name: combined([found[index]])
-        for index, variable in enumerate(spec.variables)
-        if variable.name in entry.variables
+        name: combined([found[i] for i, v in enumerate(spec.variables) if v.name == name])
+        for name in entry.variables
     }
 
 

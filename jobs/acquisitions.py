@@ -27,8 +27,9 @@ class Acquisition:
 
     @property
     def time(self) -> datetime:
-        """When the first granule was seen, UTC."""
-        return instant(self.items[0]["properties"]["datetime"])
+        """When the first granule was seen, UTC, to the millisecond, as cubes keep it."""
+        found = instant(self.items[0]["properties"]["datetime"])
+        return found.replace(microsecond=found.microsecond // 1000 * 1000)
 
     @property
     def stamp(self) -> str:

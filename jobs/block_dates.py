@@ -104,7 +104,7 @@ class BlockDates:
                 continue
             names = variables_read(self.cube.spec, entry, self.reading.encoding)
             seen = _of(self.cube, of_date, names, self._chunks(self.reading.buffer))
-            parts += [f"{_day(entry)} {names}", pixels, seen]
+            parts += [f"{entry.time} {names}", pixels, seen]
             if self.weight_files:
                 parts.append(self._near(_load(self.weight_files[index])))
         return combined(parts)

@@ -33,7 +33,7 @@ from cube.variables import NATIVE, Variable, group_name, level_variables
 from jobs.acquisitions import Acquisition, acquisitions, choose_level
 from jobs.dates import date_key, solar_day, time_of
 from jobs.errors import RequestError
-from jobs.job import Job, Plan, Stage, State, Target, TileParams, Unit
+from jobs.job import Failure, Job, Plan, Stage, State, Target, TileParams, Unit
 from jobs.memory import LOAD_PIXELS, date_bytes
 from jobs.states import why_out
 from jobs.stores import (
@@ -108,14 +108,16 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
     if is_new_generation:
         # It takes the place of the one in force, hence with all dates.
         found, interval = every, None
+    expected = _held_before(workspace, tile, level, found) if is_new_generation else frozenset()
     held = {entry.key: entry for entry in open_store(path).valid_dates} if path.exists() else {}
     wanted = {date_key(one, spec): one for one in found}
+    lacking = {key: one for key, one in wanted.items() if key not in held}
+    replaced = {key: _same_day(one, held, wanted, tile) for key, one in lacking.items()}
     missing = {
         key: one
-        for key, one in wanted.items()
-        if key not in held and (is_new_generation or params.wants(f"{name}-{one.stamp}"))
+        for key, one in lacking.items()
+        if is_new_generation or params.wants(f"{name}-{one.stamp}")
     }
-    replaced = {key: _same_day(one, held, wanted, tile) for key, one in missing.items()}
     gone = _withdrawn(_asked(tile, held, found, every), wanted, interval, replaced)
     if not found and not gone:
         raise RequestError(nothing)
@@ -151,8 +153,18 @@ def plan(workspace: "Workspace", params: CubeParams) -> Plan:
         current=[f"{name}-{one.stamp}" for key, one in wanted.items() if key in held],
         targets=[_target(workspace, name, missing, held, gone, beyond)],
         notes=notes,
-        finish=partial(_finish, workspace, name, path, gone, params, interval),
+        finish=partial(_finish, workspace, name, path, gone, params, interval, expected),
     )
+
+
+def _held_before(
+    workspace: "Workspace", tile: str, level: str, found: Iterable[Acquisition]
+) -> frozenset[str]:
+    """Scenes that count and that the generation in force holds: the next one must not lose them."""
+    path = cube_store(workspace, tile, level)
+    entries = () if path is None else open_store(path).valid_dates
+    held = {item["id"] for entry in entries for item in entry.items}
+    return frozenset(item["id"] for one in found for item in one.items if item["id"] in held)
 
 
 def _target(
@@ -431,14 +443,19 @@ def _finish(
     gone: Sequence[int],
     params: CubeParams,
     interval: Interval | None,
-) -> None:
+    expected: Collection[str],
+) -> list[Failure]:
     # What still waits there is of units whose run or worker was lost: all of ours are committed.
     shutil.rmtree(staging_directory(path, ""), ignore_errors=True)
     if not path.exists():
-        return  # no date could be loaded
+        return []  # no date could be loaded
     if gone:
         retire_dates(path, gone)
     cube = open_store(path)
+    absent = set(expected) - {item["id"] for entry in cube.valid_dates for item in entry.items}
+    if absent:
+        why = f"{path} lacks {' '.join(sorted(absent))} and is not published; run the same again"
+        return [Failure(name, why)]
     is_compact = [entry.slot for entry in cube.valid_dates] == list(range(len(cube.dates)))
     if params.compact and not is_compact:
         # From here on the item names the generation that the next one is made from.
@@ -448,6 +465,7 @@ def _finish(
         compact_cube(path, target)
         path = target
     publish_cube(workspace, name, path, interval or (None, None))
+    return []
 
 
 JOB = Job(

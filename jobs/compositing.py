@@ -24,6 +24,7 @@ from cube.rasters import read_window, strips, write_cog, write_picture
 from cube.store import Cube, open_store
 from cube.weights import CloudWeightParams, coarse_cloud_weights, not_clear
 from jobs.block_dates import BlockDates
+from jobs.decode_masks import VERSION as MASK_VERSION
 from jobs.product import Layer, Product
 from jobs.registry import find_job
 from jobs.runner.publish import checksum
@@ -109,7 +110,7 @@ class AssetTask:
 def make_weights(task: WeightTask) -> None:
     """One date's decoded mask -> its coarse blurred clouds, (2, h, w) float32 in a file."""
     path = Path(task.path)
-    if path.exists():
+    if _is_array(path):
         return
     cube = open_store(task.store)
     entry = cube.dates[task.slot]
@@ -159,6 +160,7 @@ def recipe_of(product: Product, job: str, reading: MaskReading, params: Any) -> 
             "version": product.numbers(params),
             "parameters": product.parameters(params),
             "mask": [reading.encoding, reading.reading, reading.buffer, dict(reading.options)],
+            "decoding": MASK_VERSION,
         }
     )
 
@@ -166,7 +168,7 @@ def recipe_of(product: Product, job: str, reading: MaskReading, params: Any) -> 
 def write_file(task: AssetTask) -> dict[str, Any]:
     """The blocks of a layer (or of the three of a picture) -> its file; returns its fields."""
     path = Path(task.path)
-    if task.is_new and path.exists():
+    if task.is_new and _is_of_this_run(task, path):
         return file_fields(path)  # files appear whole
     if task.picture is not None:
         write_picture(path, _pictured(task, task.picture))
@@ -256,7 +258,7 @@ def _before(
     found: dict[str, Array] = {}
     for layer in layers:
         path, digest = before.files.get(layer.asset, ("", ""))
-        if not path or not _is_intact(path, digest):
+        if not path or not _is_intact(path, digest, _times(path)):
             return None
         try:
             found[layer.name] = read_window(path, dates.window)
@@ -275,7 +277,7 @@ def _made_of(folder: str) -> Mapping[str, str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _is_intact(path: str, digest: str) -> bool:
+def _is_intact(path: str, digest: str, _as_of: tuple[int, int]) -> bool:
     """Whether a file is what the item says: damage must not be handed on as something new."""
     try:
         return checksum(Path(path)) == digest
@@ -283,7 +285,37 @@ def _is_intact(path: str, digest: str) -> bool:
         return False
 
 
+def _times(path: str) -> tuple[int, int]:
+    """Size and time of a file, so that it is looked at again when it changed."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
 # --- a file ---------------------------------------------------------------------------------------
+
+
+def _is_of_this_run(task: AssetTask, path: Path) -> bool:
+    """Whether a file was written from the blocks that wait, by a run that was cut short.
+
+    One that is older is a former result's: nobody has looked after it since.
+    """
+    blocks = (block_path(task.folder, task.group, block) for block in task.blocks)
+    try:
+        return path.stat().st_mtime_ns >= max(block.stat().st_mtime_ns for block in blocks)
+    except OSError:
+        return False
+
+
+def _is_array(path: Path) -> bool:
+    """Whether weights are there and whole: a power cut may have left a name without bytes."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _pictured(task: AssetTask, names: tuple[str, str, str]) -> Array:

@@ -65,6 +65,7 @@ def date_key(acquisition: Acquisition, spec: Spec) -> str:
             "job": "cube",
             "version": VERSION,
             "items": [source_of(item) for item in acquisition.items],
+            "times": [item["properties"]["datetime"] for item in acquisition.items],
             "groups": spec.groups,
             "extent": [spec.extent.left, spec.extent.bottom, spec.extent.right, spec.extent.top],
         }
@@ -80,7 +81,8 @@ def pixel_checksum(cube: Cube, entry: DateEntry, variables: Sequence[str]) -> st
     if not entry.checksums:
         return entry.key
     extent = cube.spec.extent
-    place = f"{extent.epsg} {extent.left} {extent.top} {sorted(cube.spec.groups.items())}"
+    edges = f"{extent.left} {extent.bottom} {extent.right} {extent.top}"
+    place = f"{extent.epsg} {edges} {sorted(cube.spec.groups.items())}"
     names = [name for name in variables if name in entry.variables]
     return combined([place, *(f"{name} {entry.checksums[name]}" for name in names)])
 

@@ -247,7 +247,7 @@ def _sign(item: Document) -> None:
 
 def signed_version(item: Document) -> str:
     """Item that went through the checks of headers -> its version, of its files as they are now."""
-    signed = {}
+    signed: dict[str, list[Any]] = {}
     contents: dict[str, str] = {}  # several assets may be bands of one file
     for key, asset in sorted(item["assets"].items()):
         if _is_raster(asset) or asset.get("type") == GML:
@@ -259,6 +259,10 @@ def signed_version(item: Document) -> str:
                 contents[href],
                 [[b.get("scale"), b.get("offset"), b.get("nodata")] for b in bands],
             ]
+            if not _is_local(href):
+                # Only the item says where a remote raster lies: its header is not read.
+                said = {**item["properties"], **asset}
+                signed[key] += [[said.get(f"proj:{n}") for n in ("code", "shape", "transform")]]
     version = str(item["properties"].get("clearcube:version", "")).partition("+")[0]
     return f"{version}+{fingerprint(signed)[:8]}"
 

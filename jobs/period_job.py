@@ -242,9 +242,12 @@ def _finish_first(
         item = published(context.workspace, context.collection, result.item_id)
         waits = provisional(context, result.period, result.dates)
         status = "provisional" if waits else "final"
-        if item is not None and item["properties"]["clearcube:status"] != status:
-            item["properties"]["clearcube:status"] = status
-            restated.append(item)
+        if item is None:
+            continue
+        said = {"clearcube:status": status} | ({WITHOUT: result.without} if result.without else {})
+        kept = {k: v for k, v in item["properties"].items() if k != WITHOUT}
+        if kept | said != item["properties"]:
+            restated.append({**item, "properties": kept | said})
     if restated:
         publish(context.workspace, restated)
     failures = []
@@ -499,8 +502,8 @@ def _count(by_label: Mapping[str, PeriodResult], _unit: Unit, found: Mapping[str
 
 
 def _keep(by_id: Mapping[str, PeriodResult], unit: Unit, found: Mapping[str, Any]) -> None:
-    item_id, key = unit.key.rsplit("-", 1)
-    by_id[item_id].files[key] = dict(found)
+    key = unit.payload.layer.asset
+    by_id[unit.key.removesuffix(f"-{key}")].files[key] = dict(found)
 
 
 def _publish(

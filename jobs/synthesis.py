@@ -164,7 +164,7 @@ _QUALITY: dict[str, tuple[str, float | None, bool, dict[str, Any]]] = {
 PRODUCT = Product(
     collection=lambda params: synthesis_collection(params.method),
     word=lambda params: str(params.method),
-    version=lambda params: str(method(params.method).version),
+    version=lambda params: f"{VERSION}.{method(params.method).version}",
     parameters=lambda params: params.method_params().model_dump(mode="json"),
     window=window,
     reads=reads,

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
+from catalog.deliveries import REJECTED
 from catalog.errors import CatalogError
 from catalog.search import Interval, Query, parse_datetime, tile_of
 from catalog.spans import merged, span_text
 from cube.errors import CubeError
-from jobs.errors import JobError, RequestError
+from jobs.decode_masks import mask_level
+from jobs.errors import JobError
 from jobs.job import Failure, Job, Outcome, Plan, State, Target
 from jobs.registry import find_job, job_names
 from jobs.requests import parse_request
 from jobs.runner.progress import Progress
-from jobs.states import UNUSED, why_out
+from jobs.states import UNUSED, WITHOUT, why_out
 from jobs.stores import COLLECTION as CUBES
 from jobs.stores import asked_spans
 
@@ -140,7 +142,7 @@ def _survey(workspace: "Workspace", group: _Group) -> list[tuple[Target, Interva
     for span in spans:
         try:
             targets = _targets(workspace, job, _request(job, group, span, ()))
-        except RequestError as error:
+        except (CubeError, JobError) as error:
             targets, refused = (), str(error)
         # Months are judged that were made; of cubes and masks also dates that wait to be added.
         is_open = job.product is None
@@ -164,9 +166,23 @@ def _spans(workspace: "Workspace", job: Job, group: _Group) -> list[Interval]:
         starts = [start for start, _ in times if start is not None]
         ends = [end for _, end in times if end is not None]
         return [(min(starts), max(ends))] if starts and ends else []
+    found: list[Interval] = []
+    for span in merged([*_asked(workspace, group), *times]):
+        # Dates beside those that have such a mask wait for one too; those beyond were not asked for.
+        own = [each for each in times if _meets(span, each)]
+        starts = [start for start, _ in own if start is not None]
+        ends = [end for _, end in own if end is not None]
+        found += [(min(starts), max(ends))] if starts and ends else []
+    return found
+
+
+def _asked(workspace: "Workspace", group: _Group) -> list[Interval]:
+    """Spans that the cube of a group's mask was asked to hold."""
+    level = mask_level(str(group.request.get("encoding", "scl")))
     query = Query(collections=(CUBES,), tiles=(str(group.request["tile"]),), limit=100)
-    asked = merged(span for cube in workspace.documents(query) for span in asked_spans(cube))
-    return [span for span in merged([*asked, *times]) if any(_meets(span, each) for each in times)]
+    cubes = workspace.documents(query)
+    held = [cube for cube in cubes if cube["properties"]["clearcube:cube_level"] == level]
+    return merged(span for cube in held for span in asked_spans(cube))
 
 
 def _meets(span: Interval, other: Interval) -> bool:
@@ -219,9 +235,10 @@ def _due(workspace: "Workspace", group: _Group, outcome: Outcome) -> Iterator[di
     if group.job not in job_names():
         return
     by_span: dict[Interval, list[Target]] = {}
-    stated = {item["id"]: item["properties"].get("clearcube:status") for item in group.items}
+    items = {item["id"]: item for item in group.items}
     for target, span in _survey(workspace, group):
-        if target.is_due or _is_misstated(target, stated.get(target.item_id)):
+        item = items.get(target.item_id)
+        if target.is_due or (item is not None and _is_misstated(workspace, target, item)):
             by_span.setdefault(span, []).append(target)
         elif target.state is not State.ORPHANED:
             outcome.current.append(target.item_id)
@@ -230,11 +247,17 @@ def _due(workspace: "Workspace", group: _Group, outcome: Outcome) -> Iterator[di
         yield _request(find_job(group.job), group, span, only)
 
 
-def _is_misstated(target: Target, stated: str | None) -> bool:
-    """Whether an item that is true says provisional and is final by now, or the other way round."""
-    if target.state not in (State.CURRENT, State.PROVISIONAL) or stated is None:
+def _is_misstated(workspace: "Workspace", target: Target, item: Document) -> bool:
+    """Whether the pixels of an item are true, but not what it says of itself.
+
+    It may be final by now, or name a scene as left out that no longer counts at all.
+    """
+    if target.state not in (State.CURRENT, State.PROVISIONAL):
         return False
-    return (stated == "provisional") != (target.state is State.PROVISIONAL)
+    says_provisional = item["properties"].get("clearcube:status") == "provisional"
+    if says_provisional != (target.state is State.PROVISIONAL):
+        return True
+    return any(why_out(workspace, n) != UNUSED for n in item["properties"].get(WITHOUT, {}))
 
 
 def _withdraw(workspace: "Workspace", tile: str | None) -> list[str]:
@@ -243,7 +266,12 @@ def _withdraw(workspace: "Workspace", tile: str | None) -> list[str]:
         target
         for group in _groups(workspace, tile)
         for target, _ in _survey(workspace, group)
-        if target.state is State.ORPHANED
+        # What a user rejected stays: the mark is a decision that would be lost.
+        if target.state is State.ORPHANED and not _is_rejected(workspace, target)
     ]
     workspace.catalog.delete_items([(t.collection, t.item_id) for t in gone])
     return [f"{t.item_id} was withdrawn: {'; '.join(t.because)}" for t in gone]
+
+
+def _is_rejected(workspace: "Workspace", target: Target) -> bool:
+    return REJECTED in workspace.catalog.item(target.collection, target.item_id)["properties"]

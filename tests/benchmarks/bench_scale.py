@@ -143,7 +143,9 @@ def nothing_to_do(path: Path, template: dict[str, Any]) -> Iterator[Row]:
 
 def carried_out(path: Path, words: Sequence[str]) -> None:
     command = [sys.executable, "-m", "jobs.cli", "--workspace", str(path), *words]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{words[0]} failed: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def statuses(workspace: Workspace, tile: str, least: int) -> None:

@@ -536,7 +536,7 @@ def test_a_driver_that_is_killed_lets_the_one_that_waits_go_on(
 # --- disks that are full or cannot be written -----------------------------------------------------
 
 FULL = [
-    Point("cube.store:create_cube"),
+    Point("jobs.build_cube:create_cube"),
     Point("cube.store:_commit_root", "before", 2),
     Point("jobs.decode_masks:publish", "before", 2),
     Point("jobs.period_job:write_json"),
