@@ -129,6 +129,11 @@ def nanny_state(dask_worker: Any) -> str:
     return str(dask_worker.status.name)
 
 
+def obey_on_worker(does: bool, dask_worker: Any) -> None:
+    """:func:`obey_permissions` in the thread that does a worker's units."""
+    dask_worker.executors["default"].submit(obey_permissions, does).result()
+
+
 def disarm(point: dict[str, Any]) -> None:
     """Undo :func:`arm` and :func:`clutter`."""
     restore(Point(**point))

@@ -578,19 +578,14 @@ def test_the_disk_of_workers_is_full(point, first, commands, quiet, cluster_addr
 @contextmanager
 def read_only(client: Client, folder: Path) -> Iterator[None]:
     """A directory in which nobody may make anything, not even root."""
-
-    def obey(does: bool) -> None:
-        for worker in client.scheduler_info(n_workers=-1)["workers"]:
-            client.submit(killing.obey_permissions, does, workers=[worker], pure=False).result()
-
     folder.mkdir(exist_ok=True)
     folder.chmod(0o555)
-    obey(True)
+    client.run(killing.obey_on_worker, True)
     try:
         yield
     finally:
         folder.chmod(0o755)
-        obey(False)
+        client.run(killing.obey_on_worker, False)
 
 
 @pytest.mark.parametrize("name", ["cubes", "products", "scratch", "runs"])
