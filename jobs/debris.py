@@ -18,6 +18,7 @@ from cube.errors import StoreError
 from cube.soundness import uncommitted
 from cube.store import Cube, open_store
 from jobs.compositing import BLOCKS
+from jobs.runner.publish import ITEM
 from jobs.stores import COLLECTION as CUBES
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ UNFINISHED = re.compile(r"\.\w+?(?:\.g\d+)?\.zarr\.(?:new|gone)-\d+")
 """A store that was being made or removed."""
 
 TEMPORARY = re.compile(
-    r"\.(?:zarr\.json|blocks\.json|c\.\d+|\d+|.+\.npy|.+\.layers)\.\d+"
+    r"\.(?:zarr\.json|blocks\.json|item\.json|c\.\d+|\d+|.+\.npy|.+\.layers)\.\d+"
     r"|\..+\.png\.new-\d+"
     r"|\..+\.tif\.(?:plain|cog)-\d+\.tif(?:\.[\w.]+)?"
 )
@@ -296,7 +297,7 @@ def _is_of_product(item_id: str, file: Path) -> bool:
     if file.is_symlink() or not file.is_file():
         return False
     own = file.name.startswith(f"{item_id}_") and file.suffix in (".tif", ".png")
-    return own or file.name == BLOCKS or TEMPORARY.fullmatch(file.name) is not None
+    return own or file.name in (BLOCKS, ITEM) or TEMPORARY.fullmatch(file.name) is not None
 
 
 def _scratch_debris(

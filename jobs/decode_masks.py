@@ -33,7 +33,7 @@ from jobs.dates import PENDING, TileDate, pixel_checksum, tile_dates, time_of
 from jobs.errors import RequestError
 from jobs.job import Job, Plan, Stage, TileParams, Unit
 from jobs.memory import mask_bytes
-from jobs.runner.publish import PNG, checksum, cog_asset, percent, publish, published
+from jobs.runner.publish import PNG, checksum, cog_asset, keep_beside, percent, publish, published
 from jobs.states import assess
 from jobs.stores import cube_id, cube_store
 
@@ -171,7 +171,9 @@ def plan(workspace: "Workspace", params: MaskParams) -> Plan:
     def finished(unit: Unit, result: Mapping[str, Any]) -> None:
         if cube is not None and source is not None:
             entry, recipe = wanted[unit.key], recipes[unit.key]
-            publish(workspace, [_item(unit.payload, cube, entry, recipe, params, result, source)])
+            item = _item(unit.payload, cube, entry, recipe, params, result, source)
+            keep_beside(Path(unit.payload.folder), item)
+            publish(workspace, [item])
 
     stage = Stage(
         f"masks {params.encoding} {tile}",

@@ -1,8 +1,9 @@
 """What ``diff`` compares: an item, an older generation of one, a folder or a file, as rasters."""
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from catalog.backends.base import Document
 from cube.account import LAYERS
 from jobs.errors import RequestError
 from jobs.item_names import find_item
+from jobs.runner.publish import ITEM
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -117,6 +119,9 @@ def _of_path(path: Path, text: str) -> Side:
 
 
 def _of_folder(folder: Path, item_id: str, label: str) -> Side:
+    item = _kept(folder)
+    if item is not None:
+        return replace(of_item(item), label=label)
     found = {}
     for file in _rasters(folder):
         key = file.stem.removeprefix(f"{item_id}_")
@@ -124,6 +129,17 @@ def _of_folder(folder: Path, item_id: str, label: str) -> Side:
     if not found:
         raise RequestError(f"{folder} holds no raster to compare")
     return Side(label, found)
+
+
+def _kept(folder: Path) -> Document | None:
+    """The item of a former generation, kept beside its files; None where it is not as it was."""
+    try:
+        item: Document = json.loads((folder / ITEM).read_text())
+        rasters = [Path(a["href"]) for a in item["assets"].values() if _is_raster(a)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_whole = bool(rasters) and all(one.parent == folder and one.is_file() for one in rasters)
+    return item if is_whole else None
 
 
 def _rasters(folder: Path) -> list[Path]:

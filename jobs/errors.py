@@ -27,4 +27,8 @@ def fault(error: "ValidationError") -> str:
     first = error.errors()[0]
     why = first["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"there is no parameter {name!r}"
     return f"{name}={first['input']!r}: {why}" if name else why

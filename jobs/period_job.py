@@ -49,7 +49,7 @@ from jobs.period_item import (
 )
 from jobs.period_params import PeriodParams, mask_params, periods
 from jobs.product import Layer, Product
-from jobs.runner.publish import publish, published
+from jobs.runner.publish import keep_beside, publish, published
 from jobs.states import WITHOUT, assess
 from jobs.stores import cube_store
 
@@ -513,8 +513,11 @@ def _publish(
     whole = [result for result in batch if result.blocks == count and result.is_whole]
     for result in whole:
         write_json(result.folder / BLOCKS, result.made_of)
-    if whole:
-        publish(context.workspace, [period_item(context, result) for result in whole])
+    items = [period_item(context, result) for result in whole]
+    for result, item in zip(whole, items, strict=True):
+        keep_beside(result.folder, item)
+    if items:
+        publish(context.workspace, items)
     remarks += [
         f"{r.item_id}: {r.taken} of {len(r.made_of)} blocks taken from before"
         for r in whole

@@ -205,7 +205,7 @@ def left_out(
         when = instant(scene["properties"]["datetime"])
         yield MonthDate(when, (name,), cube if entry else None, entry, left_out=why)
     for name, cause in skipped.items():
-        yield MonthDate(None, (name,), None, None, left_out=f"skipped: {cause}")
+        yield MonthDate(None, (name,), None, None, left_out=f"skipped: {_cause(cause)}")
 
 
 def _why_not(
@@ -213,11 +213,11 @@ def _why_not(
     month: Month,
     scene: Document,
     entry: DateEntry | None,
-    skipped: str | None,
+    skipped: Mapping[str, str] | str | None,
 ) -> str:
     properties = scene["properties"]
     if skipped is not None:
-        return f"skipped: {skipped}"
+        return f"skipped: {_cause(skipped)}"
     if REJECTED in properties:
         return f"rejected: {properties[REJECTED]}"
     if properties.get(SUPERSEDED_BY):
@@ -258,3 +258,8 @@ def _time(entry: DateEntry) -> datetime:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
+
+
+def _cause(skipped: Mapping[str, str] | str) -> str:
+    """Why a scene was left out, as an item records it."""
+    return skipped if isinstance(skipped, str) else skipped["cause"]

@@ -19,13 +19,13 @@ class _Plan(JobGroup):
         with state.open(create=False) as workspace:
             requests = asked.requests(workspace)
             found = [forecast(workspace, asked.job.name, request) for request in requests]
+        if not asked.as_json:
+            for one in found:
+                _show(one)
         for one in found:
             one.require_memory()
         if asked.as_json:
             say_json({"plans": [one.document() for one in found]})
-        else:
-            for one in found:
-                _show(one)
         return 0
 
 

@@ -38,7 +38,7 @@ def command(state: State, /, tiles: tuple[str, ...], show_all: bool, as_json: bo
             why = f": {shortened(target.because)}" if target.because else ""
             click.echo(f"{target.state:<11} {target.collection}  {target.item_id}{why}")
     shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    click.echo(shown or "nothing has been made yet", err=True)
+    click.echo(shown or "nothing has been made yet")
     return 0
 
 

@@ -9,12 +9,16 @@ from catalog import collections
 from catalog.backends.base import Counts, Document
 from catalog.deliveries import REJECTED
 from catalog.errors import ItemNotFoundError
+from cube.files import write_json
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 PNG = "image/png"
+
+ITEM = "item.json"
+"""Beside the files of a result: the item as it was published first."""
 
 
 def publish(workspace: "Workspace", items: Iterable[Document]) -> Counts:
@@ -36,6 +40,11 @@ def published(workspace: "Workspace", collection: str, item_id: str) -> Document
         return workspace.catalog.item(collection, item_id)
     except ItemNotFoundError:
         return None
+
+
+def keep_beside(folder: Path, item: Document) -> None:
+    """Write an item beside its files: when another takes its place, they still say what they are."""
+    write_json(folder / ITEM, item)
 
 
 def percent(part: int, whole: int) -> float:

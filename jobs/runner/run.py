@@ -68,6 +68,8 @@ class Session:
             outcome.notes += before.notes
             outcome.prepared += before.prepared + before.made
         lost = {name: failure.cause for failure in outcome.failures for name in failure.items}
+        if getattr(params, "skip_corrupt", False):
+            self._leave_out(outcome)
         if lost and "lost" in type(params).model_fields:
             params = params.model_copy(update={"lost": lost})
         with self._alone(job, params):
@@ -81,6 +83,14 @@ class Session:
             for plan in plans:
                 self._work(job, params, plan, outcome, asked)
         return outcome
+
+    def _leave_out(self, outcome: Outcome) -> None:
+        """Scenes that by choice are left out are no failures; what is made without names them."""
+        left_out = [failure for failure in outcome.failures if failure.items]
+        outcome.failures = [failure for failure in outcome.failures if not failure.items]
+        outcome.notes += [f"left out: {failure}" for failure in left_out]
+        for failure in left_out:
+            self.progress.say(f"warning: left out: {failure}")
 
     @contextlib.contextmanager
     def _alone(self, job: Job, params: BaseModel) -> Iterator[None]:
