@@ -64,7 +64,9 @@ def test_commands_in_blocks_have_their_options() -> None:
 
 
 def test_the_table_names_every_command_and_their_options_only() -> None:
-    rows = re.findall(r"^\| `clearcube ([a-z -]+?)(?: [A-Z.\[\]]+| )*` \|(.*)\|$", README, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `clearcube ([a-z -]+?)(?: [A-Z.\[\]]+| )*` \|(.*)\|$", README, re.MULTILINE
+    )
     top = set(COMMANDS) - {"run"}
     assert {name for name, _ in rows} == top | {f"run {job}" for job in (*job_names(), "stale")}
     for name, about in rows:

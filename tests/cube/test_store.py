@@ -303,6 +303,15 @@ def test_checksums_are_of_pixels_and_know_their_chunks(tmp_path: Path) -> None:
     assert np.array_equal(again.checksums(3), held)
 
 
+def test_a_copy_without_checksums_of_chunks_makes_up_none(path: Path, tmp_path: Path) -> None:
+    entry = commit(path, 1, 10)
+    shutil.rmtree(path.with_name(f"{path.name}.sums"))
+    compact_cube(path, tmp_path / "31UES.g2.zarr")
+    copy = open_store(tmp_path / "31UES.g2.zarr")
+    assert copy.checksums(0) is None
+    assert copy.dates[0].checksums == entry.checksums
+
+
 @pytest.mark.parametrize("at", range(1, 40, 3))
 def test_a_writer_killed_at_any_point_leaves_a_whole_cube(path: Path, at: int) -> None:
     commit(path, 1, 10)

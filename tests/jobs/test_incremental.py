@@ -15,7 +15,8 @@ from cube.store import open_store
 from jobs.errors import RequestError
 from jobs.job import State, Target
 from jobs.registry import find_job
-from jobs.testing import write_scene
+from jobs.synthesis_params import SynthesisParams
+from jobs.testing import LEFT, write_scene
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.cluster
@@ -243,6 +244,85 @@ def test_a_later_scene_makes_a_month_final(
         other.ingest(first, later)
         other.run("synthesis", **MAY, method="median")
         assert outputs(workspace) == outputs(other)
+
+
+def test_a_corrected_time_reaches_the_cube_and_all_after_it(
+    workspace: Workspace, tmp_path: Path, cluster_address: str
+) -> None:
+    scenes = [write_scene(tmp_path, "b", 3000, when="2019-05-25T10:56:00Z")]
+    workspace.ingest(write_scene(tmp_path, "a", 1000, when="2019-05-05T10:56:00Z"), *scenes)
+    workspace.run("synthesis", **MAY, method="wasp")
+    scenes.append(write_scene(tmp_path, "a", 1000, when="2019-05-09T10:56:00Z"))
+    workspace.ingest(scenes[-1])
+    assert workspace.run_stale().status == 0
+    with open_workspace(tmp_path / "other", scheduler=cluster_address) as other:
+        other.ingest(*scenes)
+        other.run("synthesis", **MAY, method="wasp")
+        assert outputs(workspace) == outputs(other)
+
+
+def test_a_cube_that_grew_makes_masks_and_months_of_the_old_extent_stale(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_scene(tmp_path, "a", 1000, when="2019-05-05T10:56:00Z"))
+    workspace.run("synthesis", **MAY, method="median")
+    wider = write_scene(tmp_path, "b", 2000, when="2019-06-05T10:56:00Z", left=LEFT + 320)
+    workspace.ingest(wider)
+    workspace.run("cube", tile="31UES", extend=True)
+    due = {target.item_id for target in workspace.status() if target.is_due}
+    assert {"31UES_20190505T105600_scl", "31UES_2019-05_median_scl"} <= due
+    workspace.run_stale()
+    (item,) = workspace.search(ids=["31UES_2019-05_median_scl"])
+    assert item.assets["blue"].extra_fields["proj:shape"] == [64, 96]
+
+
+def test_another_version_of_decoding_takes_no_block_from_before(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoded mask is the same, its classes may not be."""
+    from cube.decoding import MaskReading
+    from jobs import compositing
+
+    product, params = find_job("synthesis").product, SynthesisParams(**MAY, method="median")
+    assert product is not None
+    before = compositing.recipe_of(product, "synthesis", MaskReading("scl"), params)
+    assert compositing.recipe_of(product, "synthesis", MaskReading("scl"), params) == before
+    monkeypatch.setattr(compositing, "MASK_VERSION", "2")
+    assert compositing.recipe_of(product, "synthesis", MaskReading("scl"), params) != before
+
+
+def test_a_rejected_mask_stays_rejected_when_its_scene_goes_and_comes_back(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for day in (5, 15):
+        workspace.ingest(write_scene(tmp_path, f"s{day}", 900, when=f"2019-05-{day:02d}T10:56:00Z"))
+    workspace.run("synthesis", **MAY, method="median")
+    workspace.reject("31UES_20190505T105600_scl", "the mask missed a cloud")
+    workspace.reject("s5", "wrong altogether")
+    workspace.run_stale()
+    workspace.reject("s5", None)
+    workspace.run_stale()
+    (month,) = workspace.search(ids=["31UES_2019-05_median_scl"])
+    assert sorted(month.properties["clearcube:inputs"]) == ["31UES_20190515T105600_scl", "s15"]
+
+
+def test_a_generation_that_lacks_a_date_of_the_former_is_not_published(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.ingest(write_scene(tmp_path, "a", 1000, when="2019-05-05T10:56:00Z"))
+    workspace.run("cube", tile="31UES")
+    workspace.ingest(write_scene(tmp_path, "b", 2000, when="2019-06-05T10:56:00Z", left=LEFT + 320))
+    file = tmp_path / "a_blue.tif"
+    content = file.read_bytes()
+    file.write_bytes(content[:200])
+    outcome = workspace.run("cube", tile="31UES", extend=True)
+    assert any("lacks a and is not published" in str(failure) for failure in outcome.failures)
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.assets["r10m"].href.endswith("31UES.zarr")
+    file.write_bytes(content)
+    assert workspace.run("cube", tile="31UES", extend=True).status == 0
+    (item,) = workspace.search(collections=["cubes"])
+    assert item.assets["r10m"].href.endswith("31UES.g2.zarr")
 
 
 def test_files_that_are_gone_are_missing(workspace: Workspace, tmp_path: Path) -> None:
