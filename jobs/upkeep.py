@@ -17,6 +17,7 @@ from jobs.job import Failure, Job, Outcome, Plan, State, Target
 from jobs.registry import find_job, job_names
 from jobs.requests import parse_request
 from jobs.runner.progress import Progress
+from jobs.runner.publish import published
 from jobs.states import UNUSED, WITHOUT, why_out
 from jobs.stores import COLLECTION as CUBES
 from jobs.stores import asked_spans
@@ -267,11 +268,13 @@ def _withdraw(workspace: "Workspace", tile: str | None) -> list[str]:
         for group in _groups(workspace, tile)
         for target, _ in _survey(workspace, group)
         # What a user rejected stays: the mark is a decision that would be lost.
-        if target.state is State.ORPHANED and not _is_rejected(workspace, target)
+        if target.state is State.ORPHANED and _may_go(workspace, target)
     ]
     workspace.catalog.delete_items([(t.collection, t.item_id) for t in gone])
     return [f"{t.item_id} was withdrawn: {'; '.join(t.because)}" for t in gone]
 
 
-def _is_rejected(workspace: "Workspace", target: Target) -> bool:
-    return REJECTED in workspace.catalog.item(target.collection, target.item_id)["properties"]
+def _may_go(workspace: "Workspace", target: Target) -> bool:
+    item = published(workspace, target.collection, target.item_id)
+    # Another run may have withdrawn it just now.
+    return item is not None and REJECTED not in item["properties"]
