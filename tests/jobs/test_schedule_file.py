@@ -110,7 +110,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
         (job("run = 'stale'\nmethod = 'wasp'"), "job 'a': method: stale takes a tile"),
         (job("run = 'stale'\ntile = 'Paris'"), "job 'a': tile: 'Paris' is no MGRS tile"),
         (job("run = 'synthesis'\ntile = 31\n"), "job 'a': tile: 31 is neither a text nor"),
-        (job("run = 'synthesis'\ntile = '31TCJ'"), "job 'a': synthesis: datetime="),
+        (job("run = 'synthesis'\ntile = '31TCJ'"), "job 'a': synthesis: datetime is missing"),
         (
             job("run = 'synthesis'\ntile = '31TCJ'\ndatetime = '{last-mont}'"),
             "job 'a': datetime: {last-mont} is no relative date; there are {today}",
