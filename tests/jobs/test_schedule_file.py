@@ -117,7 +117,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
         ),
         (
             job("run = 'synthesis'\ntile = '31TCJ'\ndatetime = '2020'\nmetod = 'wasp'"),
-            "job 'a': synthesis: metod='wasp'",
+            "job 'a': synthesis: there is no parameter 'metod'",
         ),
         (job("ingest = []"), "job 'a': ingest: [] is neither"),
         (job("ingest = ['x']\ntiles = '31TCJ'"), "job 'a': tiles: there is no such key"),
