@@ -317,9 +317,15 @@ def compact_cube(source: Path | str, target: Path | str) -> Cube:
 
 
 def discard_cube(path: Path | str) -> None:
-    """Remove a store that nobody reads, and what lies beside it; nothing where there is none."""
+    """Remove a store that no item names, and what lies beside it; nothing where there is none.
+
+    Who lists the directory finds the store whole or not at all.
+    """
     path = Path(path)
-    for folder in (path, path.with_name(f"{path.name}.sums"), staging_directory(path, "")):
+    gone = path.with_name(f".{path.name}.gone-{os.getpid()}")
+    if path.exists():
+        path.rename(gone)
+    for folder in (gone, path.with_name(f"{path.name}.sums"), staging_directory(path, "")):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -46,6 +46,10 @@ LOCAL = {
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     # A unit is given up when the third worker is lost over it (default: the fourth).
     "distributed.scheduler.allowed-failures": 2,
+    # What keeps a worker is closed for good where the worker is away this long after it was lost,
+    # even if it came back and was lost again (distributed.deploy.spec; default 15 s). That of a
+    # worker of one's own lives as long as the run: it is always to start the worker anew.
+    "distributed.deploy.lost-worker-timeout": "365 days",
 }
 """Configuration of dask for workers of one's own."""
 

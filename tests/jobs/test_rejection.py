@@ -185,7 +185,7 @@ def test_the_command(season: SeasonFiles, tmp_path: Path, clearcube: Callable[..
     assert said.err == "`clearcube run stale` brings them up to date\n"
     assert f"{scene} was rejected: {WHY}" in clearcube(tmp_path, "status").out
     assert clearcube(tmp_path, "run", "stale").status == 0
-    assert clearcube(tmp_path, "status", "--all").out == ""
+    assert clearcube(tmp_path, "status", "--all").out == "nothing has been made yet\n"
     said = clearcube(tmp_path, "reject", scene, "--undo", "--json")
     assert json.loads(said.out) == {
         "id": scene,
