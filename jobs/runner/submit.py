@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import pickle
 import queue
 import time
 import traceback
@@ -9,6 +10,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import cloudpickle
 
 from catalog.errors import CatalogError
 from cube.errors import CubeError, SourceError
@@ -84,6 +87,16 @@ def call(function: Callable[[Any], Any], payload: Any, tried: int = 0) -> Answer
         except (CubeError, CatalogError, JobError) as error:
             cause, may_pass = str(error), isinstance(error, SourceError)
     return Answer(value, cause, may_pass, measures=measures)
+
+
+def call_packed(packed: bytes, tried: int) -> Answer:
+    """:func:`call` of a pickled function and payload.
+
+    A worker that fails to unpickle a task (it lacks the package of a job, say) is closed by dask,
+    and the next one after it. Unpickled here, that is the failure of one unit.
+    """
+    function, payload = pickle.loads(packed)
+    return call(function, payload, tried)
 
 
 def task_key(stage: str, unit: str, tail: str) -> str:
@@ -174,9 +187,8 @@ class _Run:
         if self.client.status != "running":
             raise ConnectionError("the connection is lost")
         future = self.client.submit(
-            call,
-            self.stage.run,
-            unit.payload,
+            call_packed,
+            cloudpickle.dumps((self.stage.run, unit.payload)),
             tried,
             key=task_key(self.stage.name, unit.key, tail),
             pure=False,
@@ -289,4 +301,6 @@ def _lost_or_broken(error: BaseException) -> Answer:
             lost=True,
         )
     logger.debug("%s", "".join(traceback.format_exception(error)))
+    if isinstance(error, ModuleNotFoundError):
+        return Answer(cause=f"{error} on the worker; install what the driver has there, too")
     return Answer(cause=f"{type(error).__name__}: {error}".splitlines()[0])

@@ -1,5 +1,6 @@
 """Units on workers: tries by kind of failure, measures, names of tasks, a scheduler that is lost."""
 
+import importlib
 import json
 import os
 import signal
@@ -289,6 +290,23 @@ def test_a_unit_that_kills_its_worker_three_times(own_cluster, tmp_path: Path) -
         "workers with more memory each, then run the same again"
     ]
     assert lines[-1]["cause"] == failures[0].cause
+
+
+@pytest.mark.cluster
+def test_what_workers_lack_is_told_and_leaves_them_alive(
+    client, monkeypatch, tmp_path: Path
+) -> None:
+    (tmp_path / "of_the_driver.py").write_text("def double(number):\n    return 2 * number\n")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        double = importlib.import_module("of_the_driver").double
+        failures, done, _lines = run(client, tmp_path, double, {"u": 1})
+    cause = "No module named 'of_the_driver' on the worker; install what the driver has there, too"
+    assert [(failure.key, failure.cause) for failure in failures] == [("u", cause)]
+    assert done == {}
+    failures, done, _lines = run(client, tmp_path, sleep, {"after": 0.0})
+    assert failures == []
+    assert set(done) == {"after"}
 
 
 @pytest.mark.slow
