@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "explain",
     "audit": "audit",
     "diff": "diff",
+    "validate": "validate",
     "explain-mask": "explain_mask",
     "verify": "verify",
     "gc": "gc",
