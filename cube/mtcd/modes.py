@@ -130,15 +130,14 @@ def _later(
     gap, limit = date.moment - previous.moment, _gap(date.moment, params)
     if gap < limit:
         return _nominal(date, previous, ahead, params)
-    why = f"{gap.days} days after the previous date, the gap is {limit.days}"
+    why = _since(gap, limit)
     return _start(date, ahead, f"{_TOO_FEW} Continuing with INIT... ({why})", why)
 
 
 def _nominal(
     date: Acquisition, previous: Acquisition, ahead: tuple[str, ...], params: MtcdParams
 ) -> Planned:
-    days = (date.moment - previous.moment).days
-    why = f"{days} days after the previous date, the gap is {_gap(date.moment, params).days}"
+    why = _since(date.moment - previous.moment, _gap(date.moment, params))
     return Planned(
         date.name, "NOMINAL", (date.name,), previous.name, "L2 from previous", why, ahead
     )
@@ -168,6 +167,11 @@ def _same(was: Planned, now: Planned) -> bool:
         return True
     restarted = now.mode == "NOMINAL" and was.mode != "NOMINAL"
     return restarted and was == _restarted(now)
+
+
+def _since(passed: timedelta, limit: timedelta) -> str:
+    days = passed / timedelta(days=1)
+    return f"{days:.1f} days after the previous date; a start is made from {limit.days} on"
 
 
 def _gap(moment: datetime, params: MtcdParams) -> timedelta:

@@ -39,7 +39,7 @@ def test_three_products_of_may_2021():
         "L2 from previous",
     ]
     assert plan[0].reason == f"{TOO_FEW} Beginning with INIT..."
-    assert plan[1].reason == "1 days after the previous date, the gap is 15"
+    assert plan[1].reason == "2.0 days after the previous date; a start is made from 15 on"
     assert [each.follows for each in plan] == [None, PRODUCTS[0], PRODUCTS[1]]
 
 
@@ -58,7 +58,8 @@ def test_a_gap_starts_anew():
     ]  # fmt: skip
     assert plan[3].reads == ("d25", "d39", "d40")
     assert plan[6].reason == (
-        f"{TOO_FEW} Continuing with INIT... (15 days after the previous date, the gap is 15)"
+        f"{TOO_FEW} Continuing with INIT... (15.0 days after the previous date; "
+        "a start is made from 15 on)"
     )
 
 
