@@ -39,7 +39,7 @@ class Planned:
     reads: tuple[str, ...]
     """Acquisitions whose pixels it needs, oldest first: its own, and later ones in BACKWARD."""
     follows: str | None
-    """NOMINAL: the acquisition whose state it starts from."""
+    """The acquisition whose state it starts from, or would have if that had left one."""
     info: str = field(compare=False)
     """StartMaja's additional information."""
     reason: str = field(compare=False)
