@@ -131,18 +131,19 @@ def make_image(
     saturated = np.zeros(grid.shape, np.bool_)
     for name, dn in bands:
         role = _role(name, meta.level)
-        if role is None or (role in sources and _rank(role, sources[role]) < _rank(role, name)):
-            continue
-        mean = average(dn, grid)
-        kernels.mark_missing(np.ascontiguousarray(dn), dn.shape[0] // grid.fine[0], missing)
-        saturated |= mean > _SATURATED * _LARGEST
-        path = (
-            path_reflectance(name, meta, altitude)
-            if meta.level == "l1c" and role != "cirrus"
-            else 0
+        better = role is not None and (
+            role not in sources or _rank(role, name) < _rank(role, sources[role])
         )
-        found[role] = reflectance(stored(mean * REFLECTANCE_SCALE - path))
-        sources[role] = name
+        if role is not None and better:
+            mean = average(dn, grid)
+            kernels.mark_missing(np.ascontiguousarray(dn), dn.shape[0] // grid.fine[0], missing)
+            saturated |= mean > _SATURATED * _LARGEST
+            of_air = meta.level == "l1c" and role != "cirrus"
+            path = path_reflectance(name, meta, altitude) if of_air else 0
+            found[role] = reflectance(stored(mean * REFLECTANCE_SCALE - path))
+            sources[role] = name
+        # Let go before the next is read: a full band of 10 m is 241 MB.
+        del dn
     if "blue" not in found or "red" not in found:
         raise BandError(f"mtcd needs a blue and a red band; given are {' '.join(sources.values())}")
     observed = np.logical_and.reduce([np.isfinite(each) for each in found.values()])

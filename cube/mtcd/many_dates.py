@@ -49,16 +49,12 @@ def risen_haze(
     )
 
 
-def recognised(
-    image: Image, state: State, day: int, params: MtcdParams, wanted: Flags, *, stack: bool = True
-) -> Flags:
+def recognised(image: Image, state: State, day: int, params: MtcdParams, wanted: Flags) -> Flags:
     """Image, state, (h, w) bool wanted -> (h, w) bool where red correlates with an earlier date.
 
-    Tried are the reference, then (`stack`) the last dates, newest first, but for the day itself.
+    Tried are the reference, then the last dates, newest first, but for the day itself.
     """
-    others = [state.reference["red"][np.newaxis]]
-    if stack:
-        others.append(state.stack[state.stack_days != day])
+    others = [state.reference["red"][np.newaxis], state.stack[state.stack_days != day]]
     out = np.empty(image.grid.shape, np.bool_)
     kernels.correlates(
         image.bands["red"],
