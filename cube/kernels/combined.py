@@ -1,0 +1,381 @@
+"""Kernels of the method ``combined``: clear references along time, decisions over windows in space.
+
+Arrays are ``(time, y, x)`` and C-ordered. All that is compared is a sum of integers, or a product
+of two of them in float64, so that no result depends on how a block is cut or summed. The haze
+index is counted twice over, 2 x blue - red, to stay whole.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, THIN_CLOUD, WATER
+
+Bytes = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
+Numbers = NDArray[np.int16]
+
+SIDE = 4
+"""Clear observations of a pixel that are its reference on each side of a date."""
+
+RANK = 0.3
+"""Share of the reference's haze indices that lie below the one taken: the third of eight."""
+
+_LEAST, _MOST = -32768, 32767
+
+_GLARE = 4
+
+_SEED, _WEAK, _CLOUD, _THICK, _SNOW = 1, 2, 4, 8, 16
+
+
+class Limits(NamedTuple):
+    """Thresholds of a decision: haze in dn of the doubled index, the rest as ratios or dn."""
+
+    haze: int
+    haze_said: int
+    haze_one: int
+    thick: int
+    dark_seed: float
+    """Square of the mean of NIR and SWIR against their reference."""
+    band_seed: float
+    dark_grow: float
+    band_grow: float
+    drop: int
+    share: float
+    radius: int
+
+
+@njit(cache=True, nogil=True)
+def start(
+    blue: Numbers,
+    red: Numbers,
+    observed: Flags,
+    quantile: float,
+    slack: int,
+    base: NDArray[np.int32],
+    clear: Flags,
+) -> None:
+    """(time, y, x) dn -> (y, x) int32 low quantile of each pixel's haze index, and what is near it.
+
+    ``clear`` is set where a pixel was observed with an index less than ``slack`` above ``base``:
+    a first guess of its clear dates, whatever ground it shows.
+    """
+    dates, rows, width = blue.shape
+    values = np.empty(dates, np.int32)
+    for y in range(rows):
+        for x in range(width):
+            count = 0
+            for t in range(dates):
+                if observed[t, y, x]:
+                    values[count] = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
+                    count += 1
+            base[y, x] = 0
+            if count:
+                values[:count].sort()
+                base[y, x] = values[int(quantile * (count - 1))]
+            for t in range(dates):
+                index = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
+                clear[t, y, x] = observed[t, y, x] and index < base[y, x] + slack
+
+
+@njit(cache=True, nogil=True)
+def refer(
+    blue: Numbers,
+    red: Numbers,
+    nir: Numbers,
+    swir: Numbers,
+    days: NDArray[np.int32],
+    observed: Flags,
+    clear: Flags,
+    base: NDArray[np.int32],
+    reach: int,
+    glare: int,
+    excess: Numbers,
+    usual: Numbers,
+    least: Numbers,
+    known: Flags,
+) -> None:
+    """(time, y, x) dn and clear dates -> how each observation stands to its clear neighbours in time.
+
+    The reference of an observation is up to ``SIDE`` clear observations of the same pixel before
+    it and as many after it, none farther than ``reach`` days; ``known`` where there is any.
+    ``excess`` is the doubled haze index above that of rank ``RANK`` among them (above ``base``
+    where there is none; within int16, 0 where nothing was observed), raised by a quarter of what it
+    has above ``glare``, as light and view change bright ground. ``usual`` and ``least`` are
+    ``(2, time, y, x)`` for NIR and SWIR: the median of the reference, and the lower of the medians
+    of its two sides. Medians of an even number are the mean of the two, rounded down.
+    """
+    dates, rows, width = blue.shape
+    good = np.empty(dates, np.int64)
+    index = np.empty(dates, np.int32)
+    bands = np.empty((2, dates), np.int32)
+    group = np.empty(2 * SIDE, np.int32)
+    for y in range(rows):
+        for x in range(width):
+            count = 0
+            for t in range(dates):
+                index[t] = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
+                bands[0, t] = nir[t, y, x]
+                bands[1, t] = swir[t, y, x]
+                if clear[t, y, x]:
+                    good[count] = t
+                    count += 1
+            passed = 0
+            for t in range(dates):
+                after = passed + (passed < count and good[passed] == t)
+                if not observed[t, y, x]:
+                    excess[t, y, x] = 0
+                    known[t, y, x] = False
+                    passed = after
+                    continue
+                first, last = passed, after
+                while first > 0 and passed - first < SIDE:
+                    if days[t] - days[good[first - 1]] > reach:
+                        break
+                    first -= 1
+                while last < count and last - after < SIDE:
+                    if days[good[last]] - days[t] > reach:
+                        break
+                    last += 1
+                left, right = passed - first, last - after
+                both = left + right
+                known[t, y, x] = both > 0
+                reference = base[y, x]
+                if both > 0:
+                    _gather(index, good, first, passed, after, last, group)
+                    _sort(group, 0, both)
+                    reference = group[int(RANK * (both - 1))]
+                    for band in range(2):
+                        _gather(bands[band], good, first, passed, after, last, group)
+                        _sort(group, 0, left)
+                        _sort(group, left, both)
+                        lower = _median(group, left, both) if right else np.int32(_MOST)
+                        if left:
+                            lower = min(lower, _median(group, 0, left))
+                        least[band, t, y, x] = lower
+                        _sort(group, 0, both)
+                        usual[band, t, y, x] = _median(group, 0, both)
+                reference += max(reference - glare, 0) // _GLARE
+                excess[t, y, x] = min(max(index[t] - reference, _LEAST), _MOST)
+                passed = after
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    values: NDArray[np.int32],
+    good: NDArray[np.int64],
+    first: int,
+    passed: int,
+    after: int,
+    last: int,
+    group: NDArray[np.int32],
+) -> None:
+    """Values of the clear dates before and after one date, those before first."""
+    count = 0
+    for i in range(first, passed):
+        group[count] = values[good[i]]
+        count += 1
+    for i in range(after, last):
+        group[count] = values[good[i]]
+        count += 1
+
+
+@njit(cache=True, nogil=True)
+def _sort(values: NDArray[np.int32], first: int, last: int) -> None:
+    """A few numbers into ascending order, by insertion."""
+    for i in range(first + 1, last):
+        value = values[i]
+        j = i
+        while j > first and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
+@njit(cache=True, nogil=True)
+def _median(values: NDArray[np.int32], first: int, last: int) -> np.int32:
+    """Median of an ordered part; of an even number the mean of the two, rounded down."""
+    below = values[first + (last - first - 1) // 2]
+    above = values[first + (last - first) // 2]
+    return np.int32((below + above) >> 1)
+
+
+@njit(cache=True, nogil=True)
+def most_say(said: Flags, observed: Flags, radius: int, out: Flags) -> None:
+    """(time, y, x) bool -> True where it holds for more than half of a window's observed pixels."""
+    dates, rows, width = said.shape
+    columns = np.empty((2, width), np.int32)
+    for t in range(dates):
+        for y in range(rows):
+            columns[:] = 0
+            for near in range(max(0, y - radius), min(rows, y + radius + 1)):
+                for x in range(width):
+                    columns[0, x] += observed[t, near, x]
+                    columns[1, x] += observed[t, near, x] and said[t, near, x]
+            for x in range(width):
+                seen = says = 0
+                for near in range(max(0, x - radius), min(width, x + radius + 1)):
+                    seen += columns[0, near]
+                    says += columns[1, near]
+                out[t, y, x] = 2 * says > seen
+
+
+@njit(cache=True, nogil=True)
+def decide(
+    nir: Numbers,
+    swir: Numbers,
+    observed: Flags,
+    said: Flags,
+    snowy: Flags,
+    excess: Numbers,
+    usual: Numbers,
+    least: Numbers,
+    known: Flags,
+    limits: Limits,
+    out: Bytes,
+) -> None:
+    """(time, y, x) observations and their references -> uint8 classes of ``cube.classes``.
+
+    Cloud where the haze index of a window stands above its reference by ``haze`` on the mean
+    (``haze_said`` where ``said``), or that of the pixel by ``haze_one``. Snow where ``snowy`` and
+    no haze, or, unless ``said``, no brighter in SWIR than usual. Shadow where a window is dark in
+    NIR and SWIR against the dates before and those after it (seed), or beside enough seeds and
+    somewhat darker than usual.
+    """
+    dates, rows, width = nir.shape
+    marks = np.empty((rows, width), np.uint8)
+    for t in range(dates):
+        _mark(
+            nir[t], swir[t], observed[t], said[t], snowy[t], excess[t], usual[:, t], least[:, t],
+            known[t], limits, marks,
+        )  # fmt: skip
+        _settle(marks, observed[t], limits.share, limits.radius, out[t])
+
+
+@njit(cache=True, nogil=True)
+def _mark(
+    nir: Numbers,
+    swir: Numbers,
+    observed: Flags,
+    said: Flags,
+    snowy: Flags,
+    excess: Numbers,
+    usual: Numbers,
+    least: Numbers,
+    known: Flags,
+    limits: Limits,
+    marks: Bytes,
+) -> None:
+    """One date -> what speaks for cloud, snow and shadow in each pixel, as bits."""
+    rows, width = nir.shape
+    radius = limits.radius
+    columns = np.empty((width, 9), np.int32)
+    window = np.empty(9, np.int32)
+    for y in range(rows):
+        columns[:] = 0
+        for near in range(max(0, y - radius), min(rows, y + radius + 1)):
+            for x in range(width):
+                columns[x, 0] += observed[near, x]
+                columns[x, 1] += excess[near, x]
+                if known[near, x]:
+                    columns[x, 2] += 1
+                    columns[x, 3] += nir[near, x]
+                    columns[x, 4] += swir[near, x]
+                    columns[x, 5] += least[0, near, x]
+                    columns[x, 6] += least[1, near, x]
+                    columns[x, 7] += usual[0, near, x]
+                    columns[x, 8] += usual[1, near, x]
+        window[:] = 0
+        for x in range(min(radius, width)):
+            window += columns[x]
+        for x in range(width):
+            if x + radius < width:
+                window += columns[x + radius]
+            if x - radius > 0:
+                window -= columns[x - radius - 1]
+            mark = 0
+            if observed[y, x]:
+                above, alone = window[1], excess[y, x]
+                haze = limits.haze_said if said[y, x] else limits.haze
+                if (above > haze * window[0] and 3 * alone > haze) or alone > limits.haze_one:
+                    mark |= _CLOUD
+                if above > limits.thick * window[0] or alone > 2 * limits.thick:
+                    mark |= _THICK
+                dim = known[y, x] and not said[y, x] and swir[y, x] <= usual[1, y, x]
+                if snowy[y, x] and (not mark & _CLOUD or dim):
+                    mark = _SNOW
+                if known[y, x]:
+                    mark |= _darkness(window, limits)
+            marks[y, x] = mark
+
+
+@njit(cache=True, nogil=True)
+def _darkness(window: NDArray[np.int32], limits: Limits) -> int:
+    """Sums over a window -> whether it is a seed of shadow, and whether it may be one's rim."""
+    nir, swir = np.float64(window[3]), np.float64(window[4])
+    product = nir * swir
+    mark = 0
+    if (
+        product < limits.dark_seed * (np.float64(window[5]) * np.float64(window[6]))
+        and nir < limits.band_seed * window[5]
+        and swir < limits.band_seed * window[6]
+        and window[5] - window[3] > limits.drop * window[2]
+    ):
+        mark |= _SEED
+    if (
+        product < limits.dark_grow * (np.float64(window[7]) * np.float64(window[8]))
+        and nir < limits.band_grow * window[7]
+        and swir < limits.band_grow * window[8]
+    ):
+        mark |= _WEAK
+    return mark
+
+
+@njit(cache=True, nogil=True)
+def _settle(marks: Bytes, observed: Flags, share: float, radius: int, out: Bytes) -> None:
+    """Bits of one date -> its classes; the rim of a shadow needs seeds in its window."""
+    rows, width = marks.shape
+    columns = np.empty((2, width), np.int32)
+    for y in range(rows):
+        columns[:] = 0
+        for near in range(max(0, y - radius), min(rows, y + radius + 1)):
+            for x in range(width):
+                columns[0, x] += observed[near, x]
+                columns[1, x] += (marks[near, x] & _SEED) != 0
+        for x in range(width):
+            mark = marks[y, x]
+            if not observed[y, x]:
+                out[y, x] = NO_OBSERVATION
+            elif mark & _SNOW:
+                out[y, x] = SNOW
+            elif mark & _CLOUD:
+                out[y, x] = CLOUD if mark & _THICK else THIN_CLOUD
+            elif mark & _SEED:
+                out[y, x] = CLOUD_SHADOW
+            else:
+                out[y, x] = CLEAR
+                if mark & _WEAK:
+                    seen = seeds = 0
+                    for near in range(max(0, x - radius), min(width, x + radius + 1)):
+                        seen += columns[0, near]
+                        seeds += columns[1, near]
+                    if seeds >= share * seen:
+                        out[y, x] = CLOUD_SHADOW
+
+
+@njit(cache=True, nogil=True)
+def find_water(red: Numbers, nir: Numbers, ratio: float, dark: int, classes: Bytes) -> None:
+    """(time, y, x) dn -> ``classes`` set to water where clear ground is dark in red and NIR."""
+    dates, rows, width = classes.shape
+    for t in range(dates):
+        for y in range(rows):
+            for x in range(width):
+                is_water = (
+                    classes[t, y, x] == CLEAR
+                    and red[t, y, x] < dark
+                    and nir[t, y, x] < ratio * red[t, y, x]
+                )
+                if is_water:
+                    classes[t, y, x] = WATER
