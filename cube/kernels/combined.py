@@ -109,77 +109,75 @@ def refer(
     """
     dates, rows, width = blue.shape
     good = np.empty(dates, np.int64)
-    index = np.empty(dates, np.int32)
-    bands = np.empty((2, dates), np.int32)
+    values = np.empty((3, dates), np.int32)
+    found = np.empty(5, np.int32)
     group = np.empty(2 * SIDE, np.int32)
     for y in range(rows):
         for x in range(width):
             count = 0
             for t in range(dates):
-                index[t] = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
-                bands[0, t] = nir[t, y, x]
-                bands[1, t] = swir[t, y, x]
                 if clear[t, y, x]:
                     good[count] = t
+                    values[0, count] = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
+                    values[1, count] = nir[t, y, x]
+                    values[2, count] = swir[t, y, x]
                     count += 1
-            passed = 0
+            passed = first = last = 0
+            former = (-1, -1, -1, -1)
             for t in range(dates):
                 after = passed + (passed < count and good[passed] == t)
-                if not observed[t, y, x]:
-                    excess[t, y, x] = 0
-                    known[t, y, x] = False
-                    passed = after
-                    continue
-                first, last = passed, after
-                while first > 0 and passed - first < SIDE:
-                    if days[t] - days[good[first - 1]] > reach:
-                        break
-                    first -= 1
-                while last < count and last - after < SIDE:
-                    if days[good[last]] - days[t] > reach:
-                        break
+                first = max(first, passed - SIDE)
+                while first < passed and days[t] - days[good[first]] > reach:
+                    first += 1
+                last = max(last, after)
+                while last < min(count, after + SIDE) and days[good[last]] - days[t] <= reach:
                     last += 1
-                left, right = passed - first, last - after
-                both = left + right
-                known[t, y, x] = both > 0
+                both = passed - first + last - after
+                known[t, y, x] = observed[t, y, x] and both > 0
                 reference = base[y, x]
                 if both > 0:
-                    _gather(index, good, first, passed, after, last, group)
-                    _sort(group, 0, both)
-                    reference = group[int(RANK * (both - 1))]
+                    span = (first, passed, after, last)
+                    # Dates without a clear one between them have the same reference.
+                    if span != former:
+                        _consult(values, span, group, found)
+                        former = span
+                    reference = found[0]
                     for band in range(2):
-                        _gather(bands[band], good, first, passed, after, last, group)
-                        _sort(group, 0, left)
-                        _sort(group, left, both)
-                        lower = _median(group, left, both) if right else np.int32(_MOST)
-                        if left:
-                            lower = min(lower, _median(group, 0, left))
-                        least[band, t, y, x] = lower
-                        _sort(group, 0, both)
-                        usual[band, t, y, x] = _median(group, 0, both)
+                        usual[band, t, y, x] = found[1 + band]
+                        least[band, t, y, x] = found[3 + band]
                 reference += max(reference - glare, 0) // _GLARE
-                excess[t, y, x] = min(max(index[t] - reference, _LEAST), _MOST)
+                index = 2 * np.int32(blue[t, y, x]) - np.int32(red[t, y, x])
+                above = min(max(index - reference, _LEAST), _MOST)
+                excess[t, y, x] = above if observed[t, y, x] else 0
                 passed = after
 
 
 @njit(cache=True, nogil=True)
-def _gather(
+def _consult(
     values: NDArray[np.int32],
-    good: NDArray[np.int64],
-    first: int,
-    passed: int,
-    after: int,
-    last: int,
+    span: tuple[int, int, int, int],
     group: NDArray[np.int32],
+    found: NDArray[np.int32],
 ) -> None:
-    """Values of the clear dates before and after one date, those before first."""
-    count = 0
-    for i in range(first, passed):
-        group[count] = values[good[i]]
-        count += 1
-    for i in range(after, last):
-        group[count] = values[good[i]]
-        count += 1
+    """(3, clear date) haze index, NIR, SWIR; clear dates before and after -> what they say.
+
+    ``group`` is working space; ``found`` is the haze index of rank ``RANK``, the medians of NIR and SWIR, and of each the lower
+    of the medians of the two sides.
+    """
+    first, passed, after, last = span
+    left, both = passed - first, passed - first + last - after
+    for kind in range(3):
+        for i in range(left):
+            group[i] = values[kind, first + i]
+        for i in range(left, both):
+            group[i] = values[kind, after + i - left]
+        if kind > 0:
+            _sort(group, 0, left)
+            _sort(group, left, both)
+            lower = _median(group, left, both) if both > left else np.int32(_MOST)
+            found[2 + kind] = min(lower, _median(group, 0, left)) if left else lower
+        _sort(group, 0, both)
+        found[kind] = _median(group, 0, both) if kind > 0 else group[int(RANK * (both - 1))]
 
 
 @njit(cache=True, nogil=True)
