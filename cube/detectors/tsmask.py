@@ -1,0 +1,200 @@
+"""``tsmask``: cloud and shadow as what stands out of a pixel's own series, and of no neighbour's.
+
+The method is that of Geoscience Australia's time-series cloud and shadow mask ("TSmask", P. Tan,
+2019 to 2021; Digital Earth Australia), written anew from its rules. It departs from the published
+program where that one goes astray (DESIGN.md); ``compat=2021`` answers as published.
+"""
+
+from functools import partial
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from cube.bands import REFLECTANCE_NODATA
+from cube.errors import MaskError
+from cube.kernels import neighbours
+from cube.kernels.tsmask import BANDS, MOST_DATES, UNIT, Rules, detect
+from cube.masks import dilate
+from cube.temporal import Detection, Series, TemporalMethod
+
+BAND_NAMES = ("blue", "green", "red", "nir08", "swir16", "swir22")
+"""The six bands, in the order that the kernel takes them."""
+
+PIXEL = 20
+"""Metres."""
+
+SETTLED = 6
+"""Dates on each side that make a date final: the longest segments, of 3, are compared with 3 clear
+observations on each side, and about every second date is cloudy."""
+
+_PUBLISHED_LOWEST = -999
+"""Nodata of the published program's input; what is less counts as that too."""
+
+_TSMASK = "TSmask 2021"
+
+
+def _brightness(default: float, description: str, source: str = _TSMASK) -> Any:
+    extra: JsonDict = {"unit": "reflectance, mean of six bands", "source": source}
+    return Field(default, gt=0, le=1, description=description, json_schema_extra=extra)
+
+
+class TsmaskParams(BaseModel):
+    """Parameters of ``tsmask``; thresholds count in steps of 0.0001."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compat: Literal["none", "2021"] = Field(
+        "none",
+        description="2021 answers as the published program, over the whole series, zero as nodata",
+        json_schema_extra={"unit": "", "source": "TSmask 2021, its newest detection and filter"},
+    )
+    window: int | Literal["all"] = Field(
+        12,
+        description="Months on both sides of a date that are its series, or all",
+        json_schema_extra={"unit": "months", "source": "a whole cycle of seasons on each side"},
+    )
+    min_observations: int = Field(
+        9,
+        ge=3,
+        description="Dates below which a series is refused",
+        json_schema_extra={"unit": "dates", "source": "TSmask: thrice its longest segment"},
+    )
+    filter: Literal["none", "3x3", "5x5"] = Field(
+        "3x3",
+        description="Neighbourhood that lone clouds and lone gaps are judged by, date by date",
+        json_schema_extra={"unit": "pixels of 20 m", "source": _TSMASK},
+    )
+    buffer: float = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Clouds and shadows grow by a disc of this radius",
+        json_schema_extra={"unit": "metres", "source": "none; TSmask 2020 grew by one pixel"},
+    )
+    opaque: float = _brightness(0.45, "Brighter is cloud before any comparison")
+    cloud_floor: float = _brightness(0.10, "What is not brighter is no cloud")
+    shadow_ceiling: float = _brightness(0.055, "What is not darker is no shadow")
+    dark_ground: float = _brightness(0.055, "What is not brighter is no reference, unless water")
+    abnormality: float = Field(
+        0.42,
+        gt=0,
+        le=10,
+        description="Share by which cloud is brighter than its reference, a reference than shadow",
+        json_schema_extra={"unit": "1", "source": _TSMASK},
+    )
+    usual: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of observations darker than a pixel's usual ground; where that is as "
+        "dark as shadow or as bright as cloud, dark_ground and opaque give way",
+        json_schema_extra={"unit": "1", "source": "own: above the share of shadows in a series"},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_series(cls, given: Any) -> Any:
+        """``compat=2021`` knows no window but the whole series."""
+        if isinstance(given, dict) and given.get("compat") == "2021":
+            return {"window": "all"} | given
+        return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.window != "all" and not 1 <= self.window <= 1200:
+            raise ValueError(f"window={self.window}; give 1 to 1200 months, or all")
+        if self.compat == "2021" and self.window != "all":
+            raise ValueError(f"compat=2021 reads the whole series, not window={self.window}")
+        if self.compat == "2021" and self.buffer not in (0, PIXEL):
+            raise ValueError(f"compat=2021 grows by 0 or {PIXEL} m, not by {self.buffer:g}")
+        return self
+
+
+def rules(params: TsmaskParams) -> Rules:
+    """Parameters -> the kernel's thresholds in whole numbers."""
+    published = params.compat == "2021"
+    whole = BANDS * UNIT
+    return Rules(
+        lowest=_PUBLISHED_LOWEST if published else REFLECTANCE_NODATA,
+        opaque=round(params.opaque * whole),
+        cloud=round(params.cloud_floor * whole),
+        shadow=round(params.shadow_ceiling * whole),
+        dark=round(params.dark_ground * whole),
+        factor=round((1 + params.abnormality) * UNIT),
+        usual=round(params.usual * UNIT),
+        zero_is_nodata=published,
+        published=published,
+    )
+
+
+def find(series: Series, params: TsmaskParams) -> Detection:
+    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes, and which dates are provisional.
+
+    Classes are no_observation, clear, cloud, cloud_shadow and thin_cloud. The series is taken as
+    it comes: ``window`` is for whoever cuts it. A date is provisional with fewer than `SETTLED`
+    others before or after it. ``MaskError`` where there are too few dates, or too many.
+    """
+    dates = series.days.size
+    if dates < params.min_observations:
+        raise MaskError(
+            f"tsmask compares dates with each other and has {dates}, fewer than "
+            f"min_observations={params.min_observations}; give a longer series or a wider window"
+        )
+    if dates > MOST_DATES:
+        raise MaskError(f"tsmask takes {MOST_DATES} dates, not {dates}; set a narrower window")
+    bands = [np.ascontiguousarray(series.bands[name]) for name in BAND_NAMES]
+    classes = np.empty(bands[0].shape, np.uint8)
+    if classes.size:
+        flat = [band.reshape(dates, -1) for band in bands]
+        detect(*flat, rules(params), classes.reshape(dates, -1))
+        classes = _buffered(_filtered(classes, params), params)
+    place = np.arange(dates)
+    return Detection(classes, np.minimum(place, place[::-1]) < SETTLED)
+
+
+def halo(params: TsmaskParams) -> int:
+    """Parameters -> pixels of 20 m: what the filter and the buffer reach."""
+    return _REACH[params.filter] + int(params.buffer // PIXEL)
+
+
+_REACH = {"none": 0, "3x3": 1, "5x5": 2}
+
+
+def _filtered(classes: NDArray[np.uint8], params: TsmaskParams) -> NDArray[np.uint8]:
+    reach = _REACH[params.filter]
+    if reach == 0:
+        return classes
+    smoothed = np.empty_like(classes)
+    for plane, target in zip(classes, smoothed, strict=True):
+        neighbours.smooth(plane, reach, params.compat == "2021", target)
+    return smoothed
+
+
+def _buffered(classes: NDArray[np.uint8], params: TsmaskParams) -> NDArray[np.uint8]:
+    """The disc of `cube.masks.dilate`; one pixel wide it is a plain look at the neighbours."""
+    if params.buffer < PIXEL:
+        return classes
+    if params.compat == "2021":
+        widen = neighbours.widen_published
+    elif params.buffer < 2 * PIXEL:
+        widen = partial(neighbours.widen, diagonal=params.buffer**2 >= 2 * PIXEL**2)
+    else:
+        return dilate(classes, params.buffer, PIXEL)
+    wider = np.empty_like(classes)
+    for plane, target in zip(classes, wider, strict=True):
+        widen(plane, out=target)
+    return wider
+
+
+DETECTOR = TemporalMethod(
+    name="tsmask",
+    version="1",
+    title="Cloud and shadow as what stands out of a pixel's own series",
+    params=TsmaskParams,
+    bands=BAND_NAMES,
+    halo=halo,
+    detect=find,
+)
