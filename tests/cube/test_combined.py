@@ -140,7 +140,7 @@ def random_series(seed, dates, shape, mask=True):
     side=st.integers(1, 7),
     mask=st.booleans(),
     radius=st.integers(0, 2),
-    reach=st.sampled_from([20, 120]),
+    reach=st.sampled_from([20, 120, 400]),
 )
 def test_kernels_do_what_plain_numpy_does(seed, dates, side, mask, radius, reach):
     series = random_series(seed, dates, (side, 8 - side), mask)
