@@ -10,7 +10,7 @@ demo: $(VENV)/.base
 	$(BIN)/clearcube demo --output demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

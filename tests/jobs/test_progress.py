@@ -192,6 +192,8 @@ def in_terminal(units: int, *, interrupt: bool) -> str:
     process = subprocess.Popen(
         [sys.executable, "-c", LIVE.replace("{units}", str(units))],
         stderr=follower, stdout=follower, stdin=follower, env=environment,
+        # A shell that runs these tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(follower)
     said, begun, stopped = b"", time.monotonic(), False
