@@ -1,4 +1,4 @@
-"""What a temporal mask method is given, what it answers, and how it is declared."""
+"""What a temporal mask method is given and how it is declared."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,16 +23,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
-    """What a method finds."""
-
-    classes: NDArray[np.uint8]
-    """``(time, y, x)`` codes of ``cube.classes``."""
-    provisional: NDArray[np.bool_]
-    """``(time,)`` whether dates still to come on one side may change what is said of a date."""
-
-
-@dataclass(frozen=True, slots=True)
 class TemporalMethod:
     """One way to tell cloud and shadow along the time axis: its declaration and its kernel call.
 
@@ -48,12 +38,18 @@ class TemporalMethod:
     """One line for lists and item titles."""
     params: type[BaseModel]
     """Parameters: each field with description, unit and source; a field ``window`` says how many
-    months on both sides of a date are its series, or ``all``."""
+    months on both sides of a date are in its series at least, or ``all``."""
     bands: tuple[str, ...]
     """Bands read, by common name (``cube.bands``)."""
     halo: Callable[[Any], int]
     """Parameters -> pixels of 20 m around a block that its result depends on."""
-    detect: Callable[[Series, Any], Detection]
-    """``(series, params)`` -> classes; ``MaskError`` where the series is too short."""
-    mask: str | None = None
-    """Encoding of the single-date mask that it starts from, e.g. ``scl``."""
+    detect: Callable[[Series, Any], NDArray[np.uint8]]
+    """``(series, params)`` -> ``(time, y, x)`` codes of ``cube.classes``; ``MaskError`` where the
+    series is too short."""
+    provisional: Callable[[NDArray[np.int32], Any], NDArray[np.bool_]]
+    """``(days, params)`` -> ``(time,)`` whether dates that may still come on one side could change
+    what is said of a date."""
+    bytes_a_date: int
+    """Bytes a pixel and date that ``detect`` takes at most beside the series it is given."""
+    mask: bool = False
+    """Whether it starts from a single-date mask."""

@@ -18,7 +18,7 @@ from cube.bands import REFLECTANCE_NODATA
 from cube.classes import CLEAR, CLOUD, THIN_CLOUD
 from cube.errors import MaskError
 from cube.kernels.combined import Limits, decide, find_water, most_say, refer, start
-from cube.temporal import Detection, Series, TemporalMethod
+from cube.temporal import Series, TemporalMethod
 
 BANDS = ("blue", "green", "red", "nir08", "swir16")
 
@@ -59,15 +59,19 @@ WATER_NDVI, WATER_RED = 0.01, 0.05
 """Water: NDVI and red below (MAJA, parameters of the water mask)."""
 
 
+BYTES_A_DATE = 18
+"""Excess 2, usual and least 4 each, classes and five booleans 1 each, and two to spare."""
+
+
 class CombinedParams(BaseModel):
     """Parameters of ``combined``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     window: int | Literal["all"] = Field(
-        "all",
-        description="Dates at most this far on both sides are a date's series, or all there are",
-        json_schema_extra={"unit": "months", "source": "own"},
+        12,
+        description="Months on both sides of a date that are its series at least, or all",
+        json_schema_extra={"unit": "months", "source": "a whole cycle of seasons on each side"},
     )
     haze: float = Field(
         0.03,
@@ -131,13 +135,12 @@ def halo(params: CombinedParams) -> int:
     return 2 * params.radius * params.rounds
 
 
-def detect(series: Series, params: CombinedParams) -> Detection:
+def detect(series: Series, params: CombinedParams) -> NDArray[np.uint8]:
     """(time, y, x) dn of five bands and, if there is one, a mask -> classes at 20 m.
 
     Clear, cloud, thin cloud and shadow after the rounds described above; snow by its spectrum,
     unless it stands above the reference as a cloud would; water last. No observation where a band
-    has nodata. ``provisional`` are dates within ``reach`` of either end of the series. ``MaskError``
-    where there are fewer than ``min_observations`` dates.
+    has nodata. ``MaskError`` where there are fewer than ``min_observations`` dates.
     """
     dates = len(series.days)
     if dates < params.min_observations:
@@ -172,7 +175,7 @@ def detect(series: Series, params: CombinedParams) -> Detection:
         np.equal(classes, CLEAR, out=clear)
     ratio = (1 + WATER_NDVI) / (1 - WATER_NDVI)
     find_water(red, nir, ratio, round(WATER_RED * DN), classes)
-    return Detection(classes, _provisional(series.days, params))
+    return classes
 
 
 def _limits(params: CombinedParams) -> Limits:
@@ -215,8 +218,8 @@ def _snow_like(series: Series) -> NDArray[np.bool_]:
     return snowy
 
 
-def _provisional(days: NDArray[np.int32], params: CombinedParams) -> NDArray[np.bool_]:
-    """Dates whose reference may still grow on one side."""
+def provisional(days: NDArray[np.int32], params: CombinedParams) -> NDArray[np.bool_]:
+    """(time,) days -> (time,) bool: within ``reach`` of an end, where the reference may still grow."""
     near_end = (days[-1] - days < params.reach) | (days - days[0] < params.reach)
     found: NDArray[np.bool_] = near_end
     return found
@@ -230,5 +233,7 @@ DETECTOR = TemporalMethod(
     bands=BANDS,
     halo=halo,
     detect=detect,
-    mask="scl",
+    provisional=provisional,
+    bytes_a_date=BYTES_A_DATE,
+    mask=True,
 )

@@ -18,7 +18,7 @@ from cube.errors import MaskError
 from cube.kernels import neighbours
 from cube.kernels.tsmask import BANDS, MOST_DATES, UNIT, Rules, detect
 from cube.masks import dilate
-from cube.temporal import Detection, Series, TemporalMethod
+from cube.temporal import Series, TemporalMethod
 
 BAND_NAMES = ("blue", "green", "red", "nir08", "swir16", "swir22")
 """The six bands, in the order that the kernel takes them."""
@@ -29,6 +29,9 @@ PIXEL = 20
 SETTLED = 6
 """Dates on each side that make a date final: the longest segments, of 3, are compared with 3 clear
 observations on each side, and about every second date is cloudy."""
+
+BYTES_A_DATE = 3
+"""Classes, those that the filter or the buffer makes of them, and one to spare."""
 
 _PUBLISHED_LOWEST = -999
 """Nodata of the published program's input; what is less counts as that too."""
@@ -130,12 +133,11 @@ def rules(params: TsmaskParams) -> Rules:
     )
 
 
-def find(series: Series, params: TsmaskParams) -> Detection:
-    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes, and which dates are provisional.
+def find(series: Series, params: TsmaskParams) -> NDArray[np.uint8]:
+    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes.
 
     Classes are no_observation, clear, cloud, cloud_shadow and thin_cloud. The series is taken as
-    it comes: ``window`` is for whoever cuts it. A date is provisional with fewer than `SETTLED`
-    others before or after it. ``MaskError`` where there are too few dates, or too many.
+    it comes: ``window`` is for whoever cuts it. ``MaskError`` where there are too few dates, or too many.
     """
     dates = series.days.size
     if dates < params.min_observations:
@@ -151,8 +153,14 @@ def find(series: Series, params: TsmaskParams) -> Detection:
         flat = [band.reshape(dates, -1) for band in bands]
         detect(*flat, rules(params), classes.reshape(dates, -1))
         classes = _buffered(_filtered(classes, params), params)
-    place = np.arange(dates)
-    return Detection(classes, np.minimum(place, place[::-1]) < SETTLED)
+    return classes
+
+
+def provisional(days: NDArray[np.int32], _params: TsmaskParams) -> NDArray[np.bool_]:
+    """(time,) days -> (time,) bool: fewer than `SETTLED` dates lie before or after."""
+    place = np.arange(days.size)
+    found: NDArray[np.bool_] = np.minimum(place, place[::-1]) < SETTLED
+    return found
 
 
 def halo(params: TsmaskParams) -> int:
@@ -197,4 +205,6 @@ DETECTOR = TemporalMethod(
     bands=BAND_NAMES,
     halo=halo,
     detect=find,
+    provisional=provisional,
+    bytes_a_date=BYTES_A_DATE,
 )

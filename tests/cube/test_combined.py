@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, THIN_CLOUD, WATER
 from cube.confusion import INVALID, confusion, figures, majority
 from cube.detectors import detector
-from cube.detectors.combined import BANDS, CombinedParams, detect, halo
+from cube.detectors.combined import BANDS, CombinedParams, detect, halo, provisional
 from cube.errors import MaskError
 from cube.landscape import COVERS, coarsen
 from cube.masks import decode
@@ -145,13 +145,13 @@ def random_series(seed, dates, shape, mask=True):
 def test_kernels_do_what_plain_numpy_does(seed, dates, side, mask, radius, reach):
     series = random_series(seed, dates, (side, 8 - side), mask)
     params = CombinedParams(radius=radius, reach=reach, rounds=1 + radius)
-    assert np.array_equal(detect(series, params).classes, slow(series, params))
+    assert np.array_equal(detect(series, params), slow(series, params))
 
 
 @pytest.mark.parametrize("block", [9, 16])
 def test_blocks_with_their_halo_equal_the_whole(block):
     series = random_series(3, 40, (40, 33))
-    whole = detect(series, PARAMS).classes
+    whole = detect(series, PARAMS)
     assert (np.bincount(whole.ravel(), minlength=7)[:5] > 20).all()
     edge = halo(PARAMS)
     assert edge == 8
@@ -164,7 +164,7 @@ def test_blocks_with_their_halo_equal_the_whole(block):
                 series.days,
                 np.ascontiguousarray(series.classes[part]),
             )
-            made = detect(cut, PARAMS).classes[:, y - top :, x - left :][:, :block, :block]
+            made = detect(cut, PARAMS)[:, y - top :, x - left :][:, :block, :block]
             assert np.array_equal(made, whole[:, y : y + block, x : x + block])
 
 
@@ -185,11 +185,11 @@ def test_haze_and_darkness_of_one_date():
         series.bands[name][10] += rise
     for name in BANDS:
         series.bands[name][15] = series.bands[name][15] // 2
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     # 400 - 200 / 2 is 0.03, which is not above 0.03.
     assert (classes[10] == CLEAR).all()
     series.bands["blue"][10] += 1
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     assert (classes[10] == THIN_CLOUD).all()
     assert (classes[15] == CLOUD_SHADOW).all()
     assert (np.delete(classes, [10, 15], axis=0) == CLEAR).all()
@@ -201,7 +201,7 @@ def test_a_mask_halves_the_haze_that_is_needed():
     said = np.full(series.bands["blue"].shape, CLEAR, np.uint8)
     said[10] = THIN_CLOUD
     said[20] = CLOUD  # and what it says alone is not believed
-    classes = detect(replace(series, classes=said), PARAMS).classes
+    classes = detect(replace(series, classes=said), PARAMS)
     assert (classes[10] == THIN_CLOUD).all()
     assert (np.delete(classes, 10, axis=0) == CLEAR).all()
 
@@ -219,7 +219,7 @@ def test_steady_ground_is_clear_however_bright_or_dark(levels):
     for name in BANDS:
         wave = 1 + 0.15 * np.sin(np.arange(24) / 3)[:, np.newaxis, np.newaxis]
         series.bands[name][:] = series.bands[name] * wave
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     assert np.isin(classes, (CLEAR, WATER)).all()
     assert (classes == WATER).all() == (levels["nir08"] == 100)
 
@@ -230,7 +230,7 @@ def test_ground_that_changes_for_good_is_no_shadow():
     series.bands["red"][12:] = 900
     series.bands["blue"][12:] = 600
     series.bands["swir16"][12:] = 1300
-    assert (detect(series, PARAMS).classes == CLEAR).all()
+    assert (detect(series, PARAMS) == CLEAR).all()
 
 
 def test_snow_is_ground_and_told_from_cloud_by_what_it_does_in_the_swir():
@@ -240,12 +240,12 @@ def test_snow_is_ground_and_told_from_cloud_by_what_it_does_in_the_swir():
     for name in BANDS:
         series.bands[name][8] = snow[name]
         series.bands[name][9] = cloud[name]
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     assert (classes[8] == SNOW).all()
     assert (classes[9] == CLOUD).all()
     said = np.full(series.bands["blue"].shape, CLEAR, np.uint8)
     said[8] = CLOUD
-    assert (detect(replace(series, classes=said), PARAMS).classes[8] == CLOUD).all()
+    assert (detect(replace(series, classes=said), PARAMS)[8] == CLOUD).all()
 
 
 def test_small_clouds_are_found_and_gaps_stay_gaps():
@@ -253,7 +253,7 @@ def test_small_clouds_are_found_and_gaps_stay_gaps():
     for name in BANDS:
         series.bands[name][5, 6, 6] += 2000
     series.bands["swir16"][7, 3] = NODATA
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     assert classes[5, 6, 6] != CLEAR
     assert (classes[5] != CLEAR).sum() == 1
     assert (classes[7, 3] == NO_OBSERVATION).all()
@@ -263,10 +263,10 @@ def test_small_clouds_are_found_and_gaps_stay_gaps():
 def test_short_series_are_refused_and_ends_are_provisional():
     with pytest.raises(MaskError, match="needs 8 dates or more, not 7"):
         detect(steady(7), PARAMS)
-    assert detect(steady(8), PARAMS).provisional.all()
-    provisional = detect(steady(30, 2), PARAMS).provisional
-    assert provisional.tolist() == [True] * 12 + [False] * 6 + [True] * 12
-    assert detector("combined").params().window == "all"
+    assert provisional(steady(8).days, PARAMS).all()
+    ends = provisional(steady(30, 2).days, PARAMS)
+    assert ends.tolist() == [True] * 12 + [False] * 6 + [True] * 12
+    assert detector("combined").params().window == 12
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +303,7 @@ def test_a_simulated_year(season):
     series, truth, cover = season
     invalid = np.isin(truth, INVALID)
     assert 0.35 < invalid.mean() < 0.5
-    classes = detect(series, PARAMS).classes
+    classes = detect(series, PARAMS)
     found = figures(confusion(truth, classes))
     assert found["balanced_accuracy"] > 0.95
     assert found["called_invalid"]["cloud"] > 0.995
@@ -317,7 +317,7 @@ def test_a_simulated_year(season):
         if here.any():
             assert lost[:, here].mean() < 0.002, name
     # Without the single-date mask a little less of the thin clouds is found.
-    alone = figures(confusion(truth, detect(replace(series, classes=None), PARAMS).classes))
+    alone = figures(confusion(truth, detect(replace(series, classes=None), PARAMS)))
     assert alone["balanced_accuracy"] > 0.95
 
 
@@ -335,7 +335,7 @@ def test_the_real_series(shared):
     scl = np.stack([rasterio.open(scene / "SCL.tif").read(1) for scene in scenes])
     names = [scene.name.split("_")[2][:8] for scene in scenes]
     days = np.array([f"{n[:4]}-{n[4:6]}-{n[6:]}" for n in names], "datetime64[D]").astype(np.int32)
-    classes = detect(Series(bands, days, decode("scl", {"scl": scl})), PARAMS).classes
+    classes = detect(Series(bands, days, decode("scl", {"scl": scl})), PARAMS)
     codes = {"c": CLEAR, "k": CLOUD, "t": THIN_CLOUD, "s": CLOUD_SHADOW, "x": NO_OBSERVATION}
     truth = np.array([[[codes[c] for c in row] for row in labels[name]] for name in names])
     cells = classes.reshape(-1, 8, 4, 8, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 16)

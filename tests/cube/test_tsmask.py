@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cube import masks
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, THIN_CLOUD, WATER
 from cube.detectors import detector
-from cube.detectors.tsmask import BAND_NAMES, TsmaskParams, find, halo
+from cube.detectors.tsmask import BAND_NAMES, TsmaskParams, find, halo, provisional
 from cube.errors import MaskError
 from cube.kernels import neighbours
 from cube.landscape import COVERS, build_landscape, coarsen
@@ -41,7 +41,7 @@ def series(bands):
 
 
 def classes_of(bands, params=ALONE):
-    return find(series(bands), params).classes
+    return find(series(bands), params)
 
 
 def pixel(brightness):
@@ -267,8 +267,8 @@ def test_too_few_dates_are_refused():
 
 
 def test_provisional_dates_are_those_at_the_ends():
-    provisional = find(series(pixel([0.1] * 20)), ALONE).provisional
-    assert provisional.tolist() == [True] * 6 + [False] * 8 + [True] * 6
+    ends = provisional(series(pixel([0.1] * 20)).days, ALONE)
+    assert ends.tolist() == [True] * 6 + [False] * 8 + [True] * 6
 
 
 def test_an_empty_block():
