@@ -1,6 +1,6 @@
-"""``clearcube ingest``: products, STAC files and APIs into the catalogue."""
+"""``clearcube ingest``: products, STAC files and APIs, and rasters of heights, into the catalogue."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,13 @@ from jobs.commands.console import (
     pass_state,
     say_json,
 )
+
+if TYPE_CHECKING:
+    from jobs.job import Outcome
+    from jobs.workspace import Workspace
+
+DEM = "dem"
+"""First word of a request to ingest rasters of heights; a folder of this name is ``./dem``."""
 
 
 @click.command("ingest")
@@ -28,15 +35,37 @@ def command(state: State, /, sources: tuple[str, ...], as_json: bool, **conditio
     """Index SAFE or MUSCATE products (folder or zip), STAC files, or a STAC API.
 
     Pixels stay where they are. What cannot be used is named, the rest goes in.
-    """
-    from jobs.ingest import ingest as ingest_sources
-    from jobs.runner.progress import Progress
 
-    conditions["tile"] = conditions.pop("tiles")
+    `ingest dem FILE...` indexes rasters of heights (any GDAL raster, or a zip of one) for altitude
+    and slope; --datetime says when they were measured.
+    """
     with state.open() as workspace:
-        outcome = ingest_sources(workspace, sources, progress=Progress(), **given(conditions))
+        if sources[0] == DEM:
+            outcome = _dems(workspace, sources[1:], **conditions)
+        else:
+            outcome = _scenes(workspace, sources, **conditions)
     if as_json:
         say_json(outcome.document())
     elif outcome.status != USABLE:
         click.echo(f"{len(outcome.made)} items indexed, {len(outcome.current)} were current")
     return exit_status(outcome)
+
+
+def _scenes(workspace: "Workspace", sources: tuple[str, ...], **conditions: Any) -> "Outcome":
+    from jobs.ingest import ingest as ingest_sources
+    from jobs.runner.progress import Progress
+
+    conditions["tile"] = conditions.pop("tiles")
+    return ingest_sources(workspace, sources, progress=Progress(), **given(conditions))
+
+
+def _dems(workspace: "Workspace", files: tuple[str, ...], **conditions: Any) -> "Outcome":
+    from jobs.dem import ingest_dems
+    from jobs.runner.progress import Progress
+
+    when = conditions.pop("datetime")
+    if not files:
+        raise click.UsageError("name the DEM's file, or write ./dem for a folder of that name")
+    if given(conditions):
+        raise click.UsageError("a DEM is ingested whole: of the conditions only --datetime applies")
+    return ingest_dems(workspace, files, when=when, progress=Progress())
