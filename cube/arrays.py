@@ -12,6 +12,7 @@ from odc.geo.xr import xr_coords
 from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
+from cube.classes import CLASSES
 from cube.files import write_json
 from cube.spec import Spec
 from cube.variables import Variable
@@ -122,6 +123,9 @@ def _array_attributes(variable: Variable) -> dict[str, Any]:
         # xarray reads _FillValue of a Zarr v3 array from the attributes and wants it encoded there.
         attributes |= {"scale_factor": variable.scale, "add_offset": 0.0}
         attributes["_FillValue"] = variable.fill_value
+    if variable.kind == "classes":
+        attributes["flag_values"] = [each.code for each in CLASSES]
+        attributes["flag_meanings"] = " ".join(each.name for each in CLASSES)
     return attributes
 
 

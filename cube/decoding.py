@@ -27,6 +27,10 @@ class MaskReading:
     buffer: float = 0.0
     """Metres by which clouds and shadows grow."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    store: str = ""
+    """The store that holds it, where that is not the cube itself (`cube.joined`)."""
+    slots: Mapping[int, int] = field(default_factory=dict)
+    """Slot of the cube -> slot of that store."""
 
 
 def mask_group(spec: Spec, name: str) -> str:

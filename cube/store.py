@@ -261,24 +261,37 @@ def commit_date(path: Path | str, entry: DateEntry, replaces: Collection[int] = 
     The slot is the next of the time axis. Committing the same key twice changes nothing. Readers see
     the state before or the state after, whenever the process ends.
     """
+    return commit_dates(path, [entry], replaces)[0]
+
+
+def commit_dates(
+    path: Path | str, entries: Sequence[DateEntry], replaces: Collection[int] = ()
+) -> list[DateEntry]:
+    """Add staged dates to a cube, all or none; the slots that they replace are no longer valid.
+
+    Dates whose key the cube holds stay as they are.
+    """
     path = Path(path)
     with _locked(path):
         cube = open_store(path)
-        for known in cube.dates:
-            if known.valid and known.key == entry.key:
-                shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
-                return known
-        if not staging_directory(path, entry.key).is_dir():
-            raise StoreError(f"nothing of date {entry.key} is staged for {path}; run again")
-        slot = len(cube.dates)
-        checksums = _variable_checksums(path, cube.spec, entry)
-        new = replace(entry, slot=slot, valid=True, checksums=checksums)
+        known = {entry.key: entry for entry in cube.valid_dates}
+        fresh = [entry for entry in entries if entry.key not in known]
+        for entry in fresh:
+            if not staging_directory(path, entry.key).is_dir():
+                raise StoreError(f"nothing of date {entry.key} is staged for {path}; run again")
         dates = [replace(d, valid=d.valid and d.slot not in replaces) for d in cube.dates]
         with _writing(path):
-            _move_pixels(path, cube.spec, entry.key, slot)
-            _commit_root(path, cube, [*dates, new])
-    shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
-    return new
+            for entry in fresh:
+                checksums = _variable_checksums(path, cube.spec, entry)
+                new = replace(entry, slot=len(dates), valid=True, checksums=checksums)
+                _move_pixels(path, cube.spec, entry.key, new.slot)
+                dates.append(new)
+                known[entry.key] = new
+            if fresh:
+                _commit_root(path, cube, dates)
+    for entry in entries:
+        shutil.rmtree(staging_directory(path, entry.key), ignore_errors=True)
+    return [known[entry.key] for entry in entries]
 
 
 def retire_dates(path: Path | str, slots: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 from cube.bands import AOT_SCALE, BANDS, REFLECTANCE_NODATA, REFLECTANCE_SCALE, Band
 from cube.errors import BandError, GridError
 
-Kind = Literal["reflectance", "encoded", "aot"]
+Kind = Literal["reflectance", "encoded", "aot", "classes"]
 Level = Literal["l2a", "maja", "l1c"]
 
 NATIVE = (10, 20)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cube.bands import REFLECTANCE_NODATA
 from cube.checksums import FILL, combined
 from cube.composite import EPOCH
 from cube.decoding import MaskReading, read_classes, variables_read
 from cube.errors import StoreError
 from cube.grid import Block
 from cube.periods import Period
+from cube.reading import read_band
 from cube.spec import DateEntry
 from cube.store import Cube
 from cube.weights import CloudWeightParams, cloud_weight
@@ -60,13 +60,7 @@ class BlockDates:
         A band of a finer group comes as the mean of four, nodata where one of them is.
         """
         slots = [entry.slot for entry in self.entries]
-        spec = self.cube.spec
-        if spec.variable(self.group, name) is not None:
-            found: npt.NDArray[np.int16] = self.cube.read(self.group, name, slots, self.window)
-            return found
-        finest = next(iter(spec.groups))
-        finer = self.block.window(spec.factor(finest))
-        return _halved(self.cube.read(finest, name, slots, finer))
+        return read_band(self.cube, self.group, name, slots, self.window)
 
     def classes(self) -> npt.NDArray[np.uint8]:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""
@@ -149,20 +143,6 @@ def _load(file: str) -> npt.NDArray[np.float32]:
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read the weights of a date, {file}: {error}") from error
     return weights
-
-
-def _halved(fine: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """(time, 2y, 2x) int16 -> (time, y, x) int16 mean of four, nodata where one of them is."""
-    four = [fine[:, y::2, x::2] for y in (0, 1) for x in (0, 1)]
-    # Four sums of whole arrays: to reduce over axes of two takes numpy five times as long.
-    total = four[0].astype(np.int32)
-    is_nodata = four[0] == REFLECTANCE_NODATA
-    for one in four[1:]:
-        total += one
-        is_nodata |= one == REFLECTANCE_NODATA
-    mean: npt.NDArray[np.int16] = np.rint(total * np.float32(0.25)).astype(np.int16)
-    mean[is_nodata] = REFLECTANCE_NODATA
-    return mean
 
 
 def _day(entry: DateEntry) -> int:

@@ -1,11 +1,10 @@
 """What workers do for a product of periods: weights of a date, layers of a block, files of a layer."""
 
 import functools
-import io
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,15 +18,17 @@ from cube.bands import REFLECTANCE_NODATA
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError, StoreError
 from cube.grid import Block, Extent
+from cube.joined import open_masked
 from cube.periods import Period
 from cube.rasters import read_window, strips, write_cog, write_picture
-from cube.store import Cube, open_store
+from cube.store import Cube
 from cube.weights import CloudWeightParams, coarse_cloud_weights, not_clear
 from jobs.block_dates import BlockDates
 from jobs.decode_masks import VERSION as MASK_VERSION
 from jobs.product import Layer, Product
 from jobs.registry import find_job
 from jobs.runner.publish import checksum
+from jobs.scratch import is_array, save
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -110,9 +111,9 @@ class AssetTask:
 def make_weights(task: WeightTask) -> None:
     """One date's decoded mask -> its coarse blurred clouds, (2, h, w) float32 in a file."""
     path = Path(task.path)
-    if _is_array(path):
+    if is_array(path):
         return
-    cube = open_store(task.store)
+    cube = open_masked(task.store, task.reading)
     entry = cube.dates[task.slot]
     group = mask_group(cube.spec, task.reading.encoding)
     height, width = cube.spec.shape(group)
@@ -128,7 +129,7 @@ def make_weights(task: WeightTask) -> None:
         cube.spec.groups[group],
         params,
     )
-    _save(path, lambda stream: np.save(stream, coarse))
+    save(path, lambda stream: np.save(stream, coarse))
 
 
 def make_block(task: BlockTask) -> dict[str, dict[str, Any] | str]:
@@ -141,7 +142,7 @@ def make_block(task: BlockTask) -> dict[str, dict[str, Any] | str]:
     job = find_job(task.job)
     if job.product is None:
         raise StoreError(f"job {task.job} declares no product")
-    cube = open_store(task.store)
+    cube = open_masked(task.store, task.reading)
     params = job.params.model_validate(dict(task.request))
     found: dict[str, dict[str, Any] | str] = {}
     for part in task.periods:
@@ -244,7 +245,7 @@ def _make_period(
             before = _before(part.before, name, made_of[name], dates, layers)
             taken += before is not None
             made = before or product.compose(dates, params)
-            _save(path, partial(_write_layers, layers=made))
+            save(path, partial(_write_layers, layers=made))
         tallies[group] = list(product.tally(made))
     return {"counts": tallies, "made_of": made_of, "taken": taken}
 
@@ -309,15 +310,6 @@ def _is_of_this_run(task: AssetTask, path: Path) -> bool:
         return False
 
 
-def _is_array(path: Path) -> bool:
-    """Whether weights are there and whole: a power cut may have left a name without bytes."""
-    try:
-        np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def _pictured(task: AssetTask, names: tuple[str, str, str]) -> Array:
     height, width = task.extent.shape(task.resolution)
     step = max(1, max(height, width) // 512)
@@ -373,20 +365,3 @@ def _read_layer(path: Path, name: str) -> Array | None:
                 return np.frombuffer(stream.read(size), dtype).reshape(shape)
             stream.seek(size, os.SEEK_CUR)
     return None
-
-
-def _save(path: Path, write: Callable[[Any], None]) -> None:
-    """Write a file of arrays, seen whole or not at all."""
-
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # numpy's own writing to a file does not say when the disk takes only a part of it.
-        content = io.BytesIO()
-        write(content)
-        with fresh.open("wb") as stream:
-            stream.write(content.getbuffer())
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,6 +1,7 @@
 """Cubes held against their items: what the root says, and whether the store is that."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from cube.soundness import Fault, date_faults, store_faults
 from cube.spec import DateEntry
 from cube.store import Cube, open_store
 from jobs.finding import Finding, error, note, remake
+from jobs.mask_store import recorded_store_item
 from jobs.stores import asked_spans, cube_item
 
 if TYPE_CHECKING:
@@ -72,18 +74,25 @@ def stray_stores(workspace: "Workspace", tile: str | None, pointed: set[str]) ->
 
 def cube_name(store: Path | str) -> str:
     """Path of a store -> id of the cube that it is a generation of."""
-    return Path(store).name.removesuffix(".zarr").partition(".")[0]
+    return re.sub(r"(\.g\d+)?\.zarr$", "", Path(store).name)
 
 
 def _item_faults(item: Document, cube: Cube) -> Iterator[Finding]:
     tile = cube.spec.tile
+    is_masks = "clearcube:masks" in item["properties"]
     again = f"run clearcube run cube --tile {tile} --level {cube.spec.level}"
+    if is_masks:
+        again = remake(item)
     if not cube.valid_dates:
         yield error(item["id"], f"no date of {cube.path} is in force, yet it has an item", again)
         return
-    day = str(cube.valid_dates[0].datetime.astype("datetime64[D]"))
-    again += f" --datetime {day}"
-    expected = cube_item(item["id"], cube, asked_spans(item))
+    if not is_masks:
+        again += f" --datetime {cube.valid_dates[0].datetime.astype('datetime64[D]')}"
+    expected = (
+        recorded_store_item(item, cube)
+        if is_masks
+        else cube_item(item["id"], cube, asked_spans(item))
+    )
     wanted, held = _said(expected), _said(item)
     differing = [name for name in sorted(wanted) if held.get(name) != wanted[name]]
     if not differing:
@@ -109,6 +118,7 @@ def _said(item: Document) -> dict[str, Any]:
             "clearcube:dates",
             "clearcube:generation",
             "clearcube:cube_level",
+            "clearcube:masks",
             "clearcube:inputs",
         )
     }

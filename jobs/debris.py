@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 TILE = re.compile(r"\.?(\d{2}[C-X][A-Z]{2})(?=[._-]|$)")
 """How names of cubes and items begin."""
 
-STORE = re.compile(r"(\w+?)(?:\.g(\d+))?\.zarr")
-"""``31UES.zarr``, ``31UES_maja.g2.zarr``."""
+STORE = re.compile(r"([\w.-]+?)(?:\.g(\d+))?\.zarr")
+"""``31UES.zarr``, ``31UES_maja.g2.zarr``, ``31UES_tsmask-wide.zarr``."""
 
-SIDE = re.compile(r"(\w+?(?:\.g\d+)?\.zarr)\.(sums|stage|lock)")
+SIDE = re.compile(r"([\w.-]+?(?:\.g\d+)?\.zarr)\.(sums|stage|lock)")
 """What stands beside a store."""
 
-UNFINISHED = re.compile(r"\.\w+?(?:\.g\d+)?\.zarr\.(?:new|gone)-\d+")
+UNFINISHED = re.compile(r"\.[\w.-]+?(?:\.g\d+)?\.zarr\.(?:new|gone)-\d+")
 """A store that was being made or removed."""
 
 TEMPORARY = re.compile(
@@ -318,7 +318,7 @@ def _scratch_debris(
             file
             for file in _children(each)
             if not _is_folder(file)
-            and (file.suffix == ".layers" or TEMPORARY.fullmatch(file.name) is not None)
+            and (file.suffix in (".layers", ".npy") or TEMPORARY.fullmatch(file.name) is not None)
         ]
         foreign = [file for file in _children(each) if file not in ours]
         unknown += foreign

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,9 @@ from pydantic import Field, field_validator
 
 from catalog.backends.base import Document
 from catalog.collections import cloud_mask_collection
-from catalog.items import NAME, Recipe, derived_item, utc_text
+from catalog.items import NAME, Recipe
 from catalog.search import normalise_tile, parse_datetime
-from cube.classes import CLASSES, CLOUD, NO_OBSERVATION, SEEN, THIN_CLOUD, palette
+from cube.classes import CLASSES, NO_OBSERVATION, palette
 from cube.decoding import (
     MaskReading,
     count_contradictions,
@@ -24,7 +23,6 @@ from cube.decoding import (
     variables_read,
 )
 from cube.errors import BandError
-from cube.grid import lonlat
 from cube.masks import READINGS, encoding, encodings
 from cube.rasters import strips, write_cog, write_picture
 from cube.store import Cube, DateEntry, open_store
@@ -32,8 +30,9 @@ from cube.variables import level_variables
 from jobs.dates import PENDING, TileDate, pixel_checksum, tile_dates, time_of
 from jobs.errors import RequestError
 from jobs.job import Job, Plan, Stage, TileParams, Unit
+from jobs.mask_item import MadeMask, mask_id, mask_item
 from jobs.memory import mask_bytes
-from jobs.runner.publish import PNG, checksum, cog_asset, keep_beside, percent, publish, published
+from jobs.runner.publish import checksum, keep_beside, publish, published
 from jobs.states import assess
 from jobs.stores import cube_id, cube_store
 
@@ -44,9 +43,6 @@ VERSION = "1"
 
 STRIP = 512
 """Rows decoded at once; a picture, which shows every so many, takes whole steps of them."""
-
-CHECKSUM = "clearcube:checksum"
-"""Property of a mask: checksum of its classes, so that what uses them knows whether they changed."""
 
 Array = npt.NDArray[Any]
 
@@ -118,11 +114,6 @@ def mask_level(name: str) -> str:
     raise BandError(
         f"no cube holds masks of the encoding {name!r}; decode-masks knows {' '.join(held)}"
     )
-
-
-def mask_id(tile: str, time: datetime, method: str, variant: str | None) -> str:
-    """Id of a mask item: ``31UES_20190516T105659_scl``, with ``_VARIANT`` where it is named."""
-    return "_".join(filter(None, (tile, f"{time:%Y%m%dT%H%M%S}", method, variant)))
 
 
 def has_mask(one: TileDate, name: str) -> bool:
@@ -310,83 +301,28 @@ def _item(
     result: Mapping[str, Any],
     source: Document,
 ) -> Document:
-    counts = result["counts"]
-    observed = sum(counts) - counts[NO_OBSERVATION]
-    shares = {each.name: percent(counts[each.code], observed) for each in CLASSES[1:]}
-    geometry, bbox = lonlat(cube.spec.extent)
-    extent, resolution = cube.spec.extent, result["resolution"]
-    assets: dict[str, Any] = {}
-    for key, about in _ABOUT.items():
-        if key in result["files"]:
-            file = result["files"][key]
-            fields = {**about(params.encoding), **file}
-            assets[key] = (
-                fields
-                if key == "thumbnail"
-                else cog_asset(file["href"], fields, extent, resolution)
-            )
-    return derived_item(
-        task.item_id,
-        cloud_mask_collection(params.encoding),
-        when=time_of(entry),
-        geometry=geometry,
-        bbox=(bbox[0], bbox[1], bbox[2], bbox[3]),
-        tile=cube.spec.tile,
-        recipe=recipe,
-        properties={
-            "eo:cloud_cover": percent(counts[CLOUD] + counts[THIN_CLOUD], observed),
-            "clearcube:clear_percentage": percent(sum(counts[c] for c in SEEN), observed),
-            "clearcube:observed_percentage": percent(observed, sum(counts)),
-            "clearcube:classes": shares,
-            "clearcube:contradictory_pixels": result["contradictions"],
-            CHECKSUM: result["checksum"],
-            "clearcube:variant": params.name or "",
-            "processing:level": "L1C" if cube.spec.level == "l1c" else "L2A",
-            "proj:code": f"EPSG:{extent.epsg}",
-            "gsd": resolution,
-        },
-        assets=assets,
-        derived_from=[*entry.items, source],
-        request=params.recorded(tile=cube.spec.tile, datetime=utc_text(time_of(entry))),
+    made = MadeMask(
+        result["counts"],
+        result["checksum"],
+        result["resolution"],
+        result["files"],
+        {"clearcube:contradictory_pixels": result["contradictions"]},
     )
-
-
-def _about_mask(name: str) -> dict[str, Any]:
-    return {
-        "title": f"Classes decoded from {encoding(name).title}",
-        "roles": ["data", "classification"],
-        "raster:bands": [{"data_type": "uint8", "nodata": NO_OBSERVATION}],
-        "classification:classes": [
-            {"value": c.code, "name": c.name, "description": c.description, "color_hint": c.hex}
-            for c in CLASSES
-        ],
-    }
-
-
-def _about_bits(name: str) -> dict[str, Any]:
-    return {
-        "title": f"{encoding(name).title}, as delivered",
-        "roles": ["data", "classification"],
-        "raster:bands": [{"data_type": "uint8"}],
-        "clearcube:encoding": name,
-        "classification:bitfields": [
-            {
-                "offset": bit.index,
-                "length": 1,
-                "name": bit.name,
-                "description": bit.meaning,
-                "classes": [{"value": 0, "name": "no"}, {"value": 1, "name": "yes"}],
-            }
-            for bit in encoding(name).bits
-        ],
-    }
-
-
-def _about_thumbnail(_name: str) -> dict[str, Any]:
-    return {"type": PNG, "roles": ["thumbnail"], "title": "Classes"}
-
-
-_ABOUT = {"mask": _about_mask, "bits": _about_bits, "thumbnail": _about_thumbnail}
+    title = encoding(params.encoding).title
+    return mask_item(
+        task.item_id,
+        made,
+        when=time_of(entry),
+        tile=cube.spec.tile,
+        level=cube.spec.level,
+        extent=cube.spec.extent,
+        recipe=recipe,
+        params=params,
+        variant=params.name,
+        title=f"Classes decoded from {title}",
+        bits=(params.encoding, f"{title}, as delivered"),
+        derived_from=[*entry.items, source],
+    )
 
 
 def is_held(variable: str) -> bool:

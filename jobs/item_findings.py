@@ -13,9 +13,9 @@ from catalog.items import Recipe, validate_item
 from cube.errors import CubeError
 from cube.rasters import read_header, read_window, strips, zip_member
 from jobs.compositing import BLOCKS
-from jobs.decode_masks import CHECKSUM
 from jobs.finding import Finding, error, note, remake
 from jobs.ingest import signed_version
+from jobs.mask_item import CHECKSUM
 from jobs.runner.publish import COG, checksum
 from jobs.stores import COLLECTION as CUBES
 

@@ -11,12 +11,16 @@ from math import ceil
 
 from cube.decoding import MaskReading, mask_group
 from cube.masks import encoding
+from cube.reading import AT_ONCE as READ_AT_ONCE
 from cube.spec import MAX_CHUNK, Spec
 from cube.variables import Variable
 from jobs.errors import RequestError
 from jobs.job import Stage
 
 MIB = 1 << 20
+
+MOST_CHUNKS = 4
+"""Chunks along the side of a block of a series: beyond, the margin is small beside the block."""
 
 WORKER_BYTES = 464 * MIB
 """What a worker holds beside a unit's arrays, whatever it did before.
@@ -135,6 +139,48 @@ class BlockLoad:
         metres = coarsest * max(self.spec.groups.values())
         cells = ceil(metres / self.coarse) ** 2 if self.coarse else 0
         return most + 2 * SMALL + 8 * cells
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLoad:
+    """What a block of a temporal mask method holds at once: its series, and what it makes of it."""
+
+    spec: Spec
+    dates: int
+    """Of the longest series."""
+    given: int
+    """Bytes a pixel and date of what the method is given."""
+    taken: int
+    """Bytes a pixel and date that the method takes."""
+    margin: int
+    """Pixels around a block that are read with it."""
+
+    def block_bytes(self, side: int) -> int:
+        """Side of a block in pixels of 20 m -> bytes to make one."""
+        height, width = (
+            min(side + 2 * self.margin, n) for n in self.spec.shape(list(self.spec.groups)[-1])
+        )
+        # Dates that are averaged from 10 m: four pixels twice, sums of four bytes, and means.
+        averaged = min(self.dates, READ_AT_ONCE) * 30
+        # One byte more a date: classes of the block without its margin.
+        return height * width * (self.dates * (self.given + self.taken + 1) + averaged) + 2 * SMALL
+
+
+def series_side(memory: int, workers: int, load: SeriesLoad) -> int:
+    """Bytes of a worker, number of them -> side of a block, pixels of 20 m.
+
+    Whole chunks, several along a side where they fit, as the margin is read from whole chunks, too;
+    yet so small that every worker has two.
+    """
+    longest = max(load.spec.shape(list(load.spec.groups)[-1]))
+    for chunks in range(MOST_CHUNKS, 1, -1):
+        side = chunks * MAX_CHUNK
+        if ceil(longest / side) ** 2 >= 2 * workers and fits(memory, load.block_bytes(side)):
+            return side
+    side = MAX_CHUNK
+    while side > SMALLEST_SIDE and not fits(memory, load.block_bytes(side)):
+        side //= 2
+    return side
 
 
 def asset_bytes(spec: Spec) -> int:

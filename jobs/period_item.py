@@ -15,7 +15,8 @@ from cube.spec import DateEntry, Spec
 from cube.store import Cube
 from jobs.acquisitions import Acquisition
 from jobs.dates import PENDING, TileDate, pixel_checksum
-from jobs.decode_masks import CHECKSUM, MaskParams, mask_id, mask_recipe
+from jobs.decode_masks import MaskParams, mask_recipe
+from jobs.mask_item import CHECKSUM, mask_id
 from jobs.period_params import PeriodParams
 from jobs.product import Layer, Product
 from jobs.runner.publish import PNG, cog_asset

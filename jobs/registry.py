@@ -11,6 +11,7 @@ from jobs.job import Job
 OWN = {
     "cube": "jobs.build_cube",
     "decode-masks": "jobs.decode_masks",
+    "cloud-mask": "jobs.cloud_mask",
     "synthesis": "jobs.synthesis",
 }
 """Name -> module, so that listing them imports none."""

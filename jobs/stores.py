@@ -36,7 +36,7 @@ def cube_id(workspace: "Workspace", tile: str, level: str) -> str:
     A level keeps the id it has; a new one takes the plain name while that is free.
     """
     for name in (tile, f"{tile}_{level}"):
-        store = _latest_store(workspace, name)
+        store = latest_store(workspace, name)
         if store is None or open_store(store).spec.level == level:
             return name
     raise StoreError(f"{workspace.cubes}: the cubes of {tile} are of other levels than their names")
@@ -44,7 +44,7 @@ def cube_id(workspace: "Workspace", tile: str, level: str) -> str:
 
 def cube_store(workspace: "Workspace", tile: str, level: str) -> Path | None:
     """The store in force of a tile and level, or None while there is no cube."""
-    return _latest_store(workspace, cube_id(workspace, tile, level))
+    return latest_store(workspace, cube_id(workspace, tile, level))
 
 
 def generation_path(workspace: "Workspace", name: str, generation: int) -> Path:
@@ -105,7 +105,7 @@ def cube_item(name: str, cube: Cube, spans: Iterable[Interval] = ((None, None),)
             "proj:code": f"EPSG:{cube.spec.extent.epsg}",
             "gsd": min(cube.spec.groups.values()),
         },
-        assets={group: _asset(cube, group) for group in cube.spec.groups},
+        assets={group: zarr_asset(cube, group) for group in cube.spec.groups},
         derived_from=sources.values(),
         request=_request(cube.spec),
     )
@@ -119,8 +119,11 @@ def _request(spec: Spec) -> Document:
     return request
 
 
-def _latest_store(workspace: "Workspace", name: str) -> Path | None:
-    """The generation that the catalogue names; before there is an item, the latest on disk."""
+def latest_store(workspace: "Workspace", name: str) -> Path | None:
+    """Id of a cube -> its store in force, None where there is none.
+
+    It is the generation that the catalogue names; before there is an item, the latest on disk.
+    """
     item = published(workspace, COLLECTION, name)
     if item is not None:
         path = Path(next(iter(item["assets"].values()))["href"])
@@ -137,7 +140,8 @@ def _generation(path: Path) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _asset(cube: Cube, group: str) -> Document:
+def zarr_asset(cube: Cube, group: str) -> Document:
+    """Group of a store -> the asset of it, with all that its readers ask for."""
     resolution = cube.spec.groups[group]
     extent, dates = cube.spec.extent, cube.valid_dates
     variables = [v for v in cube.spec.variables if v.group == group]

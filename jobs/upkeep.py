@@ -11,9 +11,11 @@ from catalog.errors import CatalogError
 from catalog.search import Interval, Query, parse_datetime, tile_of
 from catalog.spans import merged, span_text
 from cube.errors import CubeError
+from jobs.acquisitions import choose_level
 from jobs.decode_masks import mask_level
 from jobs.errors import JobError
 from jobs.job import Failure, Job, Outcome, Plan, State, Target
+from jobs.mask_store import JOB as MASKS
 from jobs.registry import find_job, job_names
 from jobs.requests import parse_request
 from jobs.runner.progress import Progress
@@ -179,10 +181,15 @@ def _spans(workspace: "Workspace", job: Job, group: _Group) -> list[Interval]:
 
 def _asked(workspace: "Workspace", group: _Group) -> list[Interval]:
     """Spans that the cube of a group's mask was asked to hold."""
-    level = mask_level(str(group.request.get("encoding", "scl")))
-    query = Query(collections=(CUBES,), tiles=(str(group.request["tile"]),), limit=100)
+    tile = str(group.request["tile"])
+    level = group.request.get("level")
+    if group.job == MASKS and level is None:
+        level = choose_level(workspace, tile, None)
+    elif level is None:
+        level = mask_level(str(group.request.get("encoding", "scl")))
+    query = Query(collections=(CUBES,), tiles=(tile,), limit=100)
     cubes = workspace.documents(query)
-    held = [cube for cube in cubes if cube["properties"]["clearcube:cube_level"] == level]
+    held = [cube for cube in cubes if cube["properties"].get("clearcube:cube_level") == level]
     return merged(span for cube in held for span in asked_spans(cube))
 
 

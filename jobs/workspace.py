@@ -1,5 +1,6 @@
 """A workspace: a directory with a catalogue, cubes, products and the ledger of runs."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cached_property
@@ -67,6 +68,11 @@ class Workspace:
         from jobs.runner.capacity import worker_memory
 
         return worker_memory(self.settings)
+
+    @property
+    def workers(self) -> int:
+        """Workers that share the work, as far as is known before any is started."""
+        return self.settings.workers or os.cpu_count() or 1
 
     def require(self) -> None:
         """``WorkspaceError`` where the workspace is not there and shall not be made."""

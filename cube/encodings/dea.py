@@ -1,4 +1,4 @@
-"""Masks of Digital Earth Australia: Fmask, s2cloudless and the time-series mask in its codes."""
+"""Masks of Digital Earth Australia: Fmask and s2cloudless; its time-series mask has our codes."""
 
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, WATER
 from cube.encodings._declaration import Encoding, Value
@@ -33,20 +33,6 @@ ENCODINGS = (
             Value(0, "no_data", "no data", NO_OBSERVATION),
             Value(1, "clear", "clear", CLEAR),
             Value(2, "cloud", "cloud", CLOUD),
-        ),
-    ),
-    Encoding(
-        name="tsmask",
-        title="Digital Earth Australia time-series cloud and shadow mask",
-        dtype="uint8",
-        reads=("tsmask",),
-        resolution=20,
-        source=_SOURCE,
-        values=(
-            Value(0, "no_observation", "no observation", NO_OBSERVATION),
-            Value(1, "clear", "clear", CLEAR),
-            Value(2, "cloud", "cloud", CLOUD),
-            Value(3, "cloud_shadow", "cloud shadow", CLOUD_SHADOW),
         ),
     ),
 )

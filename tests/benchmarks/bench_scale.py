@@ -51,9 +51,10 @@ from cube.variables import level_variables
 from jobs import period_job
 from jobs.acquisitions import acquisitions
 from jobs.dates import date_key, tile_dates
-from jobs.decode_masks import MaskParams, _item, _task, mask_id, mask_recipe
+from jobs.decode_masks import MaskParams, _item, _task, mask_recipe
 from jobs.forecast import forecast
 from jobs.job import Stage, Unit
+from jobs.mask_item import mask_id
 from jobs.period_item import period_item
 from jobs.registry import find_job
 from jobs.requests import parse_request

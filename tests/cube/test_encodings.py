@@ -11,8 +11,8 @@ NAMES = [each.name for each in masks.encodings()]
 TABLES = [each.name for each in masks.encodings() if each.kind != "probability"]
 
 EXPECTED = {
-    "alcd", "cd-fcnn", "classi", "cld", "clm", "cloudsen12", "csmask", "edg", "fmask", "hls-fmask",
-    "iab", "kappamask", "majamask", "mg2", "oa_fmask", "oa_s2cloudless", "omnicloudmask", "qa60",
+    "alcd", "cd-fcnn", "classi", "cld", "clm", "cloudsen12", "combined", "csmask", "edg", "fmask",
+    "hls-fmask", "iab", "kappamask", "majamask", "mg2", "mtcd", "oa_fmask", "oa_s2cloudless", "omnicloudmask", "qa60",
     "qa_pixel", "s2cloudless", "s2cloudless-clp", "s2cloudless-prob", "sat", "scl", "tsmask",
 }  # fmt: skip
 
@@ -193,7 +193,8 @@ def test_classes_of_the_learned_masks():
     for name in ("cloudsen12", "omnicloudmask"):
         assert decode(name, *range(4)) == [1, 2, 4, 3]
     assert decode("cd-fcnn", 0, 1) == [1, 2]
-    assert decode("tsmask", *range(4)) == [0, 1, 2, 3]
+    for name in ("tsmask", "combined", "mtcd"):
+        assert decode(name, *range(7)) == [0, 1, 2, 3, 4, 5, 6]
     assert decode("alcd", *range(8)) == [0, 1, 2, 2, 3, 1, 6, 5]
 
 

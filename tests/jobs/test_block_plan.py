@@ -21,7 +21,8 @@ from cube.variables import level_variables
 from jobs.acquisitions import acquisitions
 from jobs.compositing import make_block
 from jobs.dates import TileDate, date_key, tile_dates
-from jobs.decode_masks import CHECKSUM, MaskParams, mask_id, mask_recipe
+from jobs.decode_masks import MaskParams, mask_recipe
+from jobs.mask_item import CHECKSUM, mask_id
 from jobs.registry import find_job
 from jobs.requests import parse_request
 from jobs.runner.publish import publish
