@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from catalog.backends.base import Document
 from catalog.collections import cloud_mask_collection
 from catalog.items import Recipe, derived_item
+from cube.decoding import MaskReading
 from cube.grid import lonlat
 from cube.periods import Period
 from cube.spec import DateEntry, Spec
 from cube.store import Cube
 from jobs.acquisitions import Acquisition
 from jobs.dates import PENDING, TileDate, pixel_checksum
-from jobs.decode_masks import MaskParams, mask_recipe
 from jobs.mask_item import CHECKSUM, mask_id
+from jobs.period_mask import PeriodMask
 from jobs.period_params import PeriodParams
 from jobs.product import Layer, Product
 from jobs.runner.publish import PNG, cog_asset
@@ -46,7 +47,7 @@ class PeriodContext:
     store: Path | None
     spec: Spec
     """Of the cube, or of the one that would be made."""
-    mask: MaskParams
+    mask: PeriodMask
     masks: Mapping[str, Document]
     """Items of the mask, by id."""
     latest: datetime
@@ -66,7 +67,7 @@ class PeriodContext:
     def mask_text(self) -> str:
         """The mask as an option names it."""
         variant = (self.params.mask or "").partition(":")[2]
-        return ":".join(filter(None, (self.mask.encoding, variant)))
+        return ":".join(filter(None, (self.mask.method, variant)))
 
     def item_id(self, period: Period) -> str:
         """Id of the item of a period."""
@@ -74,13 +75,23 @@ class PeriodContext:
         words = (self.tile, period.label, self.product.word(self.params), mask, self.params.name)
         return "_".join(filter(None, words))
 
+    @property
+    def masked_spec(self) -> Spec:
+        """Of the cube, with the variables of the mask."""
+        return self.mask.spec(self.spec)
+
+    @property
+    def reading(self) -> MaskReading:
+        """How workers read the mask."""
+        return self.mask.reading(self.masks)
+
     def expected(self, result: "PeriodResult") -> list[DateEntry]:
         """Slots of a period's dates; for those not in the cube yet, what they will hold."""
         return [one.entry or _expected(one, self.spec) for one in result.dates]
 
     def mask_of(self, one: TileDate) -> str:
         """Id of the mask item of a date."""
-        return mask_id(self.tile, one.time, self.mask.encoding, self.mask.name)
+        return mask_id(self.tile, one.time, self.mask.method, self.mask.variant)
 
 
 @dataclass(slots=True)
@@ -138,7 +149,7 @@ def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDa
         parameters={
             **context.product.parameters(context.params),
             "period": period.label,
-            "mask": context.mask.encoding,
+            "mask": context.mask.method,
             "mask_parameters": context.mask.parameters,
         },
         inputs=inputs,
@@ -174,7 +185,7 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
     finest = next(group for group in spec.groups if group in made.counts)
     is_provisional = bool(provisional(context, period, made.dates))
     masks = [
-        {"id": context.mask_of(one), "collection": cloud_mask_collection(context.mask.encoding)}
+        {"id": context.mask_of(one), "collection": cloud_mask_collection(context.mask.method)}
         for one in made.dates
     ]
     scenes = [
@@ -199,7 +210,7 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
             **({WITHOUT: made.without} if made.without else {}),
             "clearcube:dates": len(made.dates),
             "clearcube:period": period.label,
-            "clearcube:mask": context.mask.encoding,
+            "clearcube:mask": context.mask.method,
             "clearcube:variant": context.params.name or "",
             "processing:level": "L3A",
             "proj:code": f"EPSG:{spec.extent.epsg}",
@@ -242,7 +253,7 @@ def _mask_checksum(context: PeriodContext, one: TileDate) -> str:
     item = context.masks.get(context.mask_of(one))
     if item is None:
         return PENDING
-    recipe = mask_recipe(context.cube, one, context.mask)
+    recipe = context.mask.recipe(one)
     if item["properties"].get("clearcube:fingerprint") != recipe.fingerprint:
         return PENDING
     return str(item["properties"].get(CHECKSUM, recipe.fingerprint))

@@ -13,7 +13,7 @@ from catalog.collections import cloud_mask_collection
 from catalog.deliveries import REJECTED
 from catalog.fingerprint import fingerprint
 from catalog.search import Query, instant, normalise_tile, parse_datetime
-from catalog.spans import merged, span_text
+from catalog.spans import merged
 from cube.decoding import mask_group
 from cube.files import write_json
 from cube.grid import Block, blocks
@@ -33,7 +33,6 @@ from jobs.compositing import (
     write_file,
 )
 from jobs.dates import PENDING, TileDate, tile_dates
-from jobs.decode_masks import has_mask, mask_level
 from jobs.errors import RequestError
 from jobs.job import Failure, Job, Plan, Stage, Target, Unit
 from jobs.memory import BlockLoad, asset_bytes, block_side, weights_bytes
@@ -47,7 +46,8 @@ from jobs.period_item import (
     provisional,
     scenes_of,
 )
-from jobs.period_params import PeriodParams, mask_params, periods
+from jobs.period_mask import period_mask
+from jobs.period_params import PeriodParams, periods
 from jobs.product import Layer, Product
 from jobs.runner.publish import keep_beside, publish, published
 from jobs.states import WITHOUT, assess
@@ -84,8 +84,7 @@ def _needs(
 ) -> Sequence[tuple[str, Mapping[str, Any]]]:
     """The masks, and with them the cube, of all dates that any window touches."""
     tile = normalise_tile(params.tile)
-    mask = mask_params(workspace, tile, params)
-    request = mask.model_dump(mode="json", exclude_none=True, exclude={"only", "lost"})
+    mask = period_mask(workspace, tile, params)
     spans = [
         parse_datetime(f"{first}/{last}")
         for first, last in (
@@ -94,7 +93,7 @@ def _needs(
             if _is_wanted(params, period)
         )
     ]
-    return [("decode-masks", request | {"datetime": span_text(span)}) for span in merged(spans)]
+    return [mask.request(span) for span in merged(spans)]
 
 
 def _is_wanted(params: PeriodParams, period: Period) -> bool:
@@ -116,7 +115,7 @@ def _plan(job: str, product: Product, workspace: "Workspace", params: PeriodPara
     assessed = _assessed(context, notes)
     if not assessed:
         raise RequestError(
-            f"no scene with mask {params.mask or context.mask.encoding} of tile {context.tile} "
+            f"no scene with mask {params.mask or context.mask.method} of tile {context.tile} "
             f"is catalogued for {params.datetime}"
         )
     due = [result for result, target in assessed if target.is_due]
@@ -141,14 +140,14 @@ def _context(
     job: str, product: Product, workspace: "Workspace", params: PeriodParams
 ) -> PeriodContext:
     tile = normalise_tile(params.tile)
-    mask = mask_params(workspace, tile, params)
-    level = mask_level(mask.encoding)
+    mask = period_mask(workspace, tile, params)
+    level = mask.level
     dates = tile_dates(workspace, tile, level)
     if not dates:
         raise RequestError(f"no {level} scene of tile {tile} is catalogued; ingest some first")
     path = cube_store(workspace, tile, level)
     cube = None if path is None else open_store(path)
-    collection = cloud_mask_collection(mask.encoding)
+    collection = cloud_mask_collection(mask.method)
     query = Query(collections=(collection,), tiles=(tile,), limit=1000)
     masks = {item["id"]: item for item in workspace.documents(query)}
     latest = max(instant(i["properties"]["datetime"]) for i in dates[-1].acquisition.items)
@@ -168,11 +167,11 @@ def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]
             continue
         first, last = context.product.window(period, params)
         window = context.dates[bisect_left(days, first) : bisect_right(days, last)]
-        usable = [one for one in window if has_mask(one, mask.encoding)]
+        usable = [one for one in window if mask.covers(one)]
         kept = [one for one in usable if not _is_rejected(context, one)]
         kept, without = _readable(context, item_id, kept)
         if not kept:
-            notes.append(f"{period}: no scene with mask {mask.encoding} between {first} and {last}")
+            notes.append(f"{period}: no scene with mask {mask.method} between {first} and {last}")
             continue
         if not any(period.start <= one.time.date() < period.end for one in kept):
             notes.append(f"{period}: no scene within the month itself, only around it")
@@ -298,14 +297,14 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
     dates = {one.time for result in batch for one in result.dates}
     weights = context.product.weights(context.params)
     side = _side(context, batch)
-    reading = context.mask.mask_reading()
+    reading, masked = context.reading, context.masked_spec
     return (
         Stage(
             f"weights {tile}",
             [],
             make_weights,
             _nothing,
-            memory=0 if weights is None else weights_bytes(spec, reading, weights.coarse),
+            memory=0 if weights is None else weights_bytes(masked, reading, weights.coarse),
             count=0 if weights is None else len(dates),
             unit="date",
         ),
@@ -367,8 +366,8 @@ def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict
     if weights is None:
         return {}
     folder = context.workspace.scratch / "weights" / context.tile
-    spec = context.spec
-    grid = [spec.groups[mask_group(spec, context.mask.encoding)], asdict(spec.extent)]
+    spec = context.masked_spec
+    grid = [spec.groups[mask_group(spec, context.mask.method)], asdict(spec.extent)]
     found = {}
     for result in batch:
         for one in result.dates:
@@ -387,7 +386,7 @@ def _weight_units(context: PeriodContext, files: Mapping[int, Path]) -> list[Uni
     weights = context.product.weights(context.params)
     if weights is None:
         return []
-    reading, shared = context.mask.mask_reading(), weights.model_dump(mode="json")
+    reading, shared = context.reading, weights.model_dump(mode="json")
     return [
         Unit(
             f"{context.tile}-weights-{slot:04d}",
@@ -410,7 +409,7 @@ def _block_units(
     )
     files = {slot: str(path) for slot, path in weights.items()}
     request = context.params.model_dump(mode="json", exclude={"only", "lost"})
-    word = context.product.word(context.params)
+    word, reading = context.product.word(context.params), context.reading
     return [
         Unit(
             f"{context.tile}-{word}-{batch[0].period}-{block.key}",
@@ -420,7 +419,7 @@ def _block_units(
                 str(context.store),
                 block,
                 tasks,
-                context.mask.mask_reading(),
+                reading,
                 files,
             ),
         )

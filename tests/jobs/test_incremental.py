@@ -221,7 +221,7 @@ def test_a_refused_request_is_no_reason_to_give_items_up(
     def refuse(*_arguments: Any) -> None:
         raise RequestError("not today")
 
-    monkeypatch.setattr("jobs.period_job.mask_params", refuse)
+    monkeypatch.setattr("jobs.period_job.period_mask", refuse)
     target = states(workspace)["31UES_2019-05_median_scl"]
     assert (target.state, target.because) == (State.STALE, ("not today",))
     outcome = workspace.run_stale()
