@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "audit",
     "diff": "diff",
     "validate": "validate",
+    "export": "export",
     "explain-mask": "explain_mask",
     "verify": "verify",
     "gc": "gc",
