@@ -28,6 +28,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """What the tests call a band -> the bands that may play it, the best first."""
 
+LOWEST = 89
+"""Degrees from the zenith: with sun or sensor lower, shadows and the air's path have no end."""
+
 _SCALE_HEIGHT = 8000.0
 """Metres in which the air's mass falls by e (isothermal atmosphere of 273 K)."""
 
@@ -206,8 +209,8 @@ def _rank(role: str, name: str) -> int:
 def _check(meta: Meta) -> None:
     if meta.level not in LEVELS:
         raise MaskError(f"level {meta.level!r} is not known to mtcd; give one of {LEVELS}")
-    if not 0 <= meta.sun_zenith < 89 or not 0 <= meta.view[0] < 89:
+    if not 0 <= meta.sun_zenith < LOWEST or not 0 <= meta.view[0] < LOWEST:
         raise MaskError(
             f"sun or view zenith of {meta.sun_zenith:g} and {meta.view[0]:g} degrees: mtcd needs "
-            "both below 89; leave the date out"
+            f"both below {LOWEST}; leave the date out"
         )

@@ -89,7 +89,7 @@ def follow(
         if each.mode == "NOMINAL" and each.follows is not None:
             before = states[each.follows] if each.follows in states else state(each.follows)
             if before is None:
-                each = _restarted(each)
+                each = restarted(each)
         if each.mode == "BACKWARD":
             result = backward((read(name) for name in reversed(each.reads)), params)
         else:
@@ -108,9 +108,27 @@ def to_redo(before: Mapping[str, Planned], now: Sequence[Planned]) -> tuple[str,
     changed: list[str] = []
     for each in now:
         was = before.get(each.name)
-        if was is None or not _same(was, each) or each.follows in changed:
+        if was is None or not same(was, each) or each.follows in changed:
             changed.append(each.name)
     return tuple(changed)
+
+
+def restarted(date: Planned) -> Planned:
+    """A NOMINAL date without a state to follow -> how it is done instead."""
+    why = "the previous date is too cloudy to follow"
+    if date.ahead:
+        info = f"Backward of {len(date.ahead)} products"
+        return replace(date, mode="BACKWARD", reads=date.ahead, info=info, reason=why)
+    reason = f"{_TOO_FEW} Continuing with INIT... ({why})"
+    return replace(date, mode="INIT", info="Init mode - No previous L2", reason=reason)
+
+
+def same(was: Planned, now: Planned) -> bool:
+    """Whether a date was done as it is planned now, or as that plan ends without a state."""
+    if was == now:
+        return True
+    could_be = now.mode == "NOMINAL" and was.mode != "NOMINAL"
+    return could_be and was == restarted(now)
 
 
 def _first(
@@ -149,24 +167,6 @@ def _start(date: Acquisition, ahead: tuple[str, ...], too_few: str, why: str) ->
         return Planned(date.name, "INIT", (date.name,), None, info, too_few)
     info = f"Backward of {len(ahead)} products"
     return Planned(date.name, "BACKWARD", ahead, None, info, why, ahead)
-
-
-def _restarted(date: Planned) -> Planned:
-    """A NOMINAL date without a state to follow -> how it is done instead."""
-    why = "the previous date is too cloudy to follow"
-    if date.ahead:
-        info = f"Backward of {len(date.ahead)} products"
-        return replace(date, mode="BACKWARD", reads=date.ahead, info=info, reason=why)
-    reason = f"{_TOO_FEW} Continuing with INIT... ({why})"
-    return replace(date, mode="INIT", info="Init mode - No previous L2", reason=reason)
-
-
-def _same(was: Planned, now: Planned) -> bool:
-    """Whether a date was done as it is planned now, or as that plan ends without a state."""
-    if was == now:
-        return True
-    restarted = now.mode == "NOMINAL" and was.mode != "NOMINAL"
-    return restarted and was == _restarted(now)
 
 
 def _since(passed: timedelta, limit: timedelta) -> str:

@@ -1,16 +1,15 @@
 """What mtcd carries from date to date, in memory and on disk."""
 
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cube.errors import MaskError, StoreError
+from cube.errors import MaskError
+from cube.mtcd.archive import Kind, unpacked
 from cube.mtcd.coarse import CoarseGrid
 from cube.mtcd.image import Flags, Floats, Image, Meta, reflectance, stored
 
@@ -66,16 +65,13 @@ def check(state: State, image: Image, meta: Meta) -> None:
 def save(state: State, path: Path) -> None:
     """State -> one file, written beside and renamed; the same state gives the same bytes."""
     header = {
-        "version": VERSION,
         "cell": state.grid.cell,
         "fine": state.grid.fine,
         "level": state.level,
         "sources": state.sources,
         "day": state.day,
     }
-    text = json.dumps(header, sort_keys=True).encode()
-    arrays = {
-        "header": np.frombuffer(text, np.uint8),
+    arrays: dict[str, NDArray[Any]] = {
         **{f"reference_{role}": stored(state.reference[role]) for role in sorted(state.sources)},
         "days": state.days,
         "missing": np.packbits(state.missing),
@@ -85,51 +81,23 @@ def save(state: State, path: Path) -> None:
         "water_possible": state.water_possible,
         "outside": np.packbits(state.outside),
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise StoreError(f"{path}: the state of mtcd cannot be written: {error}") from error
+    _KIND.write(path, header, arrays)
 
 
 def load(path: Path) -> State:
     """File -> the state that `save` was given, bit by bit.
 
-    ``StoreError`` where it cannot be read or a newer version wrote it.
+    ``StoreError`` where it cannot be read or another version wrote it.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays["header"].tobytes())
-        version = int(header["version"])
-        if version != VERSION:
-            raise StoreError(
-                f"{path}: state of mtcd in version {version}, this clearcube reads {VERSION}; "
-                "use a newer clearcube, or start anew from the first date"
-            )
-        return _state(header, arrays)
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"{path}: no state of mtcd can be read: {error}; start anew from the first date"
-        ) from error
+    return _KIND.read(path, _state)
 
 
-def _state(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
+_KIND = Kind("state", VERSION, "start anew from the first date")
+
+
+def _state(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
     rows, columns = header["fine"]
     grid = CoarseGrid(int(header["cell"]), (int(rows), int(columns)))
-    count = grid.shape[0] * grid.shape[1]
-
-    def flags(name: str) -> Flags:
-        packed = arrays[name].astype(np.uint8)
-        return np.unpackbits(packed, count=count).reshape(grid.shape).astype(np.bool_)
-
     sources: dict[str, str] = header["sources"]
     return State(
         grid=grid,
@@ -140,10 +108,10 @@ def _state(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> State:
             role: reflectance(arrays[f"reference_{role}"].astype(np.int16)) for role in sources
         },
         days=arrays["days"].astype(np.int32),
-        missing=flags("missing"),
+        missing=unpacked(arrays["missing"], grid.shape),
         stack=reflectance(arrays["stack"].astype(np.int16)),
         stack_days=arrays["stack_days"].astype(np.int32),
         water_tested=arrays["water_tested"].astype(np.uint16),
         water_possible=arrays["water_possible"].astype(np.uint16),
-        outside=flags("outside"),
+        outside=unpacked(arrays["outside"], grid.shape),
     )
