@@ -26,7 +26,7 @@ from jobs.errors import RequestError
 from jobs.job import Failure, Job, Plan, Stage, State, Target, Unit
 from jobs.mask_dates import MaskDateTask, date_bytes, write_date
 from jobs.mask_item import MadeMask, mask_item
-from jobs.mask_params import MTCD, CloudMaskParams
+from jobs.mask_params import MTCD, CloudMaskParams, described_methods
 from jobs.mask_store import (
     JOB as NAME,
 )
@@ -389,4 +389,5 @@ JOB = Job(
     params=CloudMaskParams,
     plan=_plan,
     needs=_needs,
+    methods=described_methods,
 )

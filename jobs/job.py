@@ -152,6 +152,8 @@ class Job:
     """Targets of a request, where they can be told with less than a plan."""
     product: Product | None = None
     """What workers are to know of a job that makes something of every period."""
+    methods: Callable[[], Sequence[tuple[str, str, type[BaseModel]]]] = lambda: ()
+    """Methods that a request chooses from: name, title, and what ``options`` may hold of each."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from catalog.items import NAME
 from cube.detectors import detectors
 from cube.errors import MaskError
+from cube.mtcd import TITLE
 from cube.mtcd.params import MtcdParams
 from jobs.errors import RequestError, fault
 from jobs.job import TileParams
@@ -57,4 +58,9 @@ class CloudMaskParams(TileParams):
 
 def methods() -> dict[str, type[BaseModel]]:
     """Every method by name, with its parameters."""
-    return {each.name: each.params for each in detectors()} | {MTCD: MtcdParams}
+    return {name: params for name, _, params in described_methods()}
+
+
+def described_methods() -> list[tuple[str, str, type[BaseModel]]]:
+    """Every method: name, title, parameters."""
+    return [*((d.name, d.title, d.params) for d in detectors()), (MTCD, TITLE, MtcdParams)]

@@ -1,6 +1,7 @@
 """JOB synthesis: the cube of a tile and its masks, block by block, into monthly syntheses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +12,7 @@ from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
 from cube.composite import DATE_NODATA
 from cube.periods import Period
 from cube.spec import DateEntry, Spec
-from cube.synthesis import composite, method
+from cube.synthesis import composite, method, methods
 from cube.weights import CloudWeightParams
 from jobs.block_dates import BlockDates
 from jobs.period_job import period_job
@@ -176,6 +177,9 @@ PRODUCT = Product(
     picture=("red", "green", "blue"),
 )
 
-JOB = period_job(
-    "synthesis", "Monthly cloud-free syntheses of a tile", VERSION, SynthesisParams, PRODUCT
+JOB = replace(
+    period_job(
+        "synthesis", "Monthly cloud-free syntheses of a tile", VERSION, SynthesisParams, PRODUCT
+    ),
+    methods=lambda: [(each.name, each.title, each.params) for each in methods()],
 )

@@ -172,13 +172,10 @@ def _settings_help(job: "Job") -> str:
     fields = job.params.model_fields
     lines = ["\b", "Parameters for --set:"]
     lines += [_setting(name, field) for name, field in fields.items() if name not in _OWN]
-    if "method" in fields:
-        from cube.synthesis import methods
-
-        for method in methods():
-            if method.params.model_fields:
-                lines += ["", "\b", f"Method {method.name} ({method.title}):"]
-                lines += [_setting(*each) for each in method.params.model_fields.items()]
+    for name, title, params in job.methods():
+        if params.model_fields:
+            lines += ["", "\b", f"Method {name} ({title}):"]
+            lines += [_setting(*each) for each in params.model_fields.items()]
     if "encoding" in fields:
         from cube.masks import encodings
         from jobs.decode_masks import is_held
