@@ -226,7 +226,7 @@ def _store_target(
     due = [target for target in targets if target.is_due]
     because = (f"{len(due)} masks are to be made",) if due else ()
     state = State.STALE if due else State.CURRENT
-    if published(context.workspace, CUBES, store.name) is None:
+    if store.cube is None or published(context.workspace, CUBES, store.name) is None:
         state = State.MISSING
         because = because or ("not made yet",)
     yield Target(CUBES, store.name, state, because)
@@ -335,7 +335,8 @@ def _publish(run: _Run) -> list[Failure]:
                 items=tuple(map(source_of, one.acquisition.items)),
                 variables=names,
             )
-            for name, one in done.items()
+            # In order of time, so that plain readers of a new store find its dates so.
+            for name, one in sorted(done.items(), key=lambda each: each[1].time)
         ]
         cube = commit_masks(context.workspace, store, entries)
         items = [_item(run, name, one) for name, one in done.items()]

@@ -1,11 +1,17 @@
 """Small scenes as files, for tests of jobs and of what others build on them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.transform import Affine
+
+from cube.bands import band
+
+BRIGHT = 6000
+"""Reflectance 0.6: cloud to any method."""
 
 LEFT, TOP = 574680, 5622440
 """Upper left corner of the scenes, metres in EPSG:32631, on the lattice of tile 31UES."""
@@ -23,15 +29,19 @@ def write_scene(
     strip: str = "",
     empty_rows: int = 0,
     cloudy_rows: int = 0,
+    bright_rows: int = 0,
+    bands: Sequence[str] = ("blue", "nir08"),
 ) -> Path:
-    """Bands blue and nir08 of one value and an SCL of vegetation -> path of their STAC item.
+    """Bands of one value and an SCL of vegetation -> path of their STAC item.
 
-    Three GeoTIFFs of ``side`` pixels at 10 m on tile 31UES; the first ``empty_rows`` (at 10 m) hold
-    nodata, the last ``cloudy_rows`` are under cloud.
+    A GeoTIFF each, of ``side`` pixels at 10 m on tile 31UES; the first ``empty_rows`` (at 10 m) hold
+    nodata, the last ``cloudy_rows`` are cloud for the SCL, the last ``bright_rows`` as bright as
+    cloud in every band.
     """
     folder.mkdir(parents=True, exist_ok=True)
     assets = {}
-    for key, resolution, held in (("blue", 10, value), ("nir08", 20, value), ("scl", 20, 4)):
+    rasters = [(name, band(name).resolution, value) for name in bands]
+    for key, resolution, held in (*rasters, ("scl", 20, 4)):
         pixels = side * 10 // resolution
         path = folder / f"{item_id}_{key}.tif"
         dtype = "uint8" if key == "scl" else "uint16"
@@ -39,6 +49,8 @@ def write_scene(
         data[: empty_rows * 10 // resolution] = 0
         if key == "scl" and cloudy_rows:
             data[-(cloudy_rows * 10 // resolution) :] = 9
+        if key != "scl" and bright_rows:
+            data[-(bright_rows * 10 // resolution) :] = BRIGHT
         transform = Affine(resolution, 0, left, 0, -resolution, TOP)
         with rasterio.open(
             path, "w", driver="GTiff", height=pixels, width=pixels, count=1, dtype=dtype,
