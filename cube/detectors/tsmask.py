@@ -2,7 +2,8 @@
 
 The method is that of Geoscience Australia's time-series cloud and shadow mask ("TSmask", P. Tan,
 2019 to 2021; Digital Earth Australia), written anew from its rules. It departs from the published
-program where that one goes astray (DESIGN.md); ``compat=2021`` answers as published.
+program where that one goes astray (DESIGN.md); ``compat=2021`` answers as published. Own is what a
+pixel's haze index tells, that of Hagolle et al. 2010 (doi 10.1016/j.rse.2010.03.002).
 """
 
 from functools import partial
@@ -16,7 +17,7 @@ from pydantic.config import JsonDict
 from cube.bands import REFLECTANCE_NODATA
 from cube.errors import MaskError
 from cube.kernels import neighbours
-from cube.kernels.tsmask import BANDS, MOST_DATES, UNIT, Rules, detect
+from cube.kernels.tsmask import BANDS, MOST_DATES, UNIT, Rules, Spectra, detect
 from cube.masks import dilate
 from cube.temporal import Series, TemporalMethod
 
@@ -33,8 +34,14 @@ observations on each side, and about every second date is cloudy."""
 BYTES_A_DATE = 3
 """Classes, those that the filter or the buffer makes of them, and one to spare."""
 
-_PUBLISHED_LOWEST = -999
-"""Nodata of the published program's input; what is less counts as that too."""
+_PUBLISHED_NODATA = -999
+"""Of the published program's input; what is less counts as that too, and zero."""
+
+_PUBLISHED = {"window": "all", "shadow_ceiling": 0.055}
+"""What ``compat=2021`` has instead of this method's defaults."""
+
+_GLARE = 0.05
+"""Haze index above which clear ground is bright: roofs, sand, marl (as in ``combined``)."""
 
 _TSMASK = "TSmask 2021"
 
@@ -79,7 +86,9 @@ class TsmaskParams(BaseModel):
     )
     opaque: float = _brightness(0.45, "Brighter is cloud before any comparison")
     cloud_floor: float = _brightness(0.10, "What is not brighter is no cloud")
-    shadow_ceiling: float = _brightness(0.055, "What is not darker is no shadow")
+    shadow_ceiling: float = _brightness(
+        1.0, "What is not darker is no shadow; 0.055 with compat=2021", "own: a pixel's usual tells"
+    )
     dark_ground: float = _brightness(0.055, "What is not brighter is no reference, unless water")
     abnormality: float = Field(
         0.42,
@@ -89,20 +98,28 @@ class TsmaskParams(BaseModel):
         json_schema_extra={"unit": "1", "source": _TSMASK},
     )
     usual: float = Field(
-        0.2,
+        0.25,
         ge=0,
         lt=1,
-        description="Share of observations darker than a pixel's usual ground; where that is as "
-        "dark as shadow or as bright as cloud, dark_ground and opaque give way",
-        json_schema_extra={"unit": "1", "source": "own: above the share of shadows in a series"},
+        description="Share of observations below a pixel's usual brightness and haze: clouds and "
+        "shadows stand out of these too, and dark_ground and opaque give way to them",
+        json_schema_extra={"unit": "1", "source": "own: between the shares of shadow and cloud"},
+    )
+    haze: float = Field(
+        0.015,
+        gt=0,
+        le=0.5,
+        description="Rise of blue - red / 2 above half of the clear dates near that is thin cloud; "
+        "twice that above the pixel's usual is cloud before any comparison",
+        json_schema_extra={"unit": "reflectance", "source": "MAJA 4, 0.016 at 240 m"},
     )
 
     @model_validator(mode="before")
     @classmethod
     def _whole_series(cls, given: Any) -> Any:
-        """``compat=2021`` knows no window but the whole series."""
+        """``compat=2021`` has the published limits, and no window but the whole series."""
         if isinstance(given, dict) and given.get("compat") == "2021":
-            return {"window": "all"} | given
+            return _PUBLISHED | given
         return given
 
     @model_validator(mode="after")
@@ -121,14 +138,16 @@ def rules(params: TsmaskParams) -> Rules:
     published = params.compat == "2021"
     whole = BANDS * UNIT
     return Rules(
-        lowest=_PUBLISHED_LOWEST if published else REFLECTANCE_NODATA,
+        nodata=REFLECTANCE_NODATA,
         opaque=round(params.opaque * whole),
         cloud=round(params.cloud_floor * whole),
         shadow=round(params.shadow_ceiling * whole),
         dark=round(params.dark_ground * whole),
         factor=round((1 + params.abnormality) * UNIT),
         usual=round(params.usual * UNIT),
-        zero_is_nodata=published,
+        # The kernel's index is the doubled one.
+        haze=round(2 * params.haze * UNIT),
+        glare=round(2 * _GLARE * UNIT),
         published=published,
     )
 
@@ -149,9 +168,11 @@ def find(series: Series, params: TsmaskParams) -> NDArray[np.uint8]:
         raise MaskError(f"tsmask takes {MOST_DATES} dates, not {dates}; set a narrower window")
     bands = [np.ascontiguousarray(series.bands[name]) for name in BAND_NAMES]
     classes = np.empty(bands[0].shape, np.uint8)
+    if params.compat == "2021":
+        bands[0] = _published_blue(bands)
     if classes.size:
-        flat = [band.reshape(dates, -1) for band in bands]
-        detect(*flat, rules(params), classes.reshape(dates, -1))
+        flat = Spectra(*(band.reshape(dates, -1) for band in bands))
+        detect(flat, rules(params), classes.reshape(dates, -1))
         classes = _buffered(_filtered(classes, params), params)
     return classes
 
@@ -169,6 +190,21 @@ def halo(params: TsmaskParams) -> int:
 
 
 _REACH = {"none": 0, "3x3": 1, "5x5": 2}
+
+
+def _published_blue(bands: list[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Six bands -> blue, nodata where the published program has no observation.
+
+    That is where a band is nodata or zero, or where MNDWI or MSAVI is undefined.
+    """
+    blue = bands[0].copy()
+    for t in range(len(blue)):
+        date = np.stack([band[t] for band in bands]).astype(np.int64)
+        _, green, red, nir, swir, _ = date
+        radicand = (2 * nir + UNIT) ** 2 - 8 * UNIT * (nir - red)
+        missing = ((date <= _PUBLISHED_NODATA) | (date == 0)).any(axis=0)
+        blue[t][missing | (green + swir == 0) | (radicand <= 0)] = REFLECTANCE_NODATA
+    return blue
 
 
 def _filtered(classes: NDArray[np.uint8], params: TsmaskParams) -> NDArray[np.uint8]:
@@ -199,7 +235,7 @@ def _buffered(classes: NDArray[np.uint8], params: TsmaskParams) -> NDArray[np.ui
 
 DETECTOR = TemporalMethod(
     name="tsmask",
-    version="1",
+    version="2",
     title="Cloud and shadow as what stands out of a pixel's own series",
     params=TsmaskParams,
     bands=BAND_NAMES,

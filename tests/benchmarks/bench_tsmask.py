@@ -14,7 +14,7 @@ import numpy as np
 
 from cube.detectors.tsmask import TsmaskParams, rules
 from cube.kernels import neighbours
-from cube.kernels.tsmask import detect
+from cube.kernels.tsmask import Spectra, detect
 
 DATES = 124
 CLOUDY = 0.35
@@ -30,7 +30,7 @@ def main() -> None:
     rng = np.random.default_rng(42)
     bands = land_under_clouds(rng, options.pixels)
     out = np.empty((DATES, options.pixels), np.uint8)
-    taken = best(lambda: detect(*bands, rules(TsmaskParams()), out), options.repeat)
+    taken = best(lambda: detect(Spectra(*bands), rules(TsmaskParams()), out), options.repeat)
     print(f"detection{taken / options.pixels * 1e6:24.2f} us a pixel of {DATES} dates, at most 12")
     coarse = rng.choice(np.array([1, 1, 1, 2, 3, 0], np.uint8), (DATES, 132, 154))
     classes = coarse.repeat(4, axis=1).repeat(4, axis=2)[:, : AREA[0], : AREA[1]].copy()

@@ -15,23 +15,57 @@ def share(number):
     return Fraction(str(number))
 
 
-def slow_series(spectra, published=False, usual_share="0.2"):
+def slow_series(spectra, published=False):
     """List of (blue, green, red, nir08, swir16, swir22) in dn, by time -> list of classes."""
     brightness = [Fraction(sum(spectrum), 60000) for spectrum in spectra]
+    haze = [Fraction(2 * spectrum[0] - spectrum[2], 20000) for spectrum in spectra]
     labels = [CLEAR if _observed(spectrum, published) else NO_OBSERVATION for spectrum in spectra]
-    dark, opaque = share("0.055"), share("0.45")
-    seen = sorted(value for value, label in zip(brightness, labels, strict=True) if label)
-    if seen and not published:
-        usual = seen[int(len(seen) * share(usual_share))]
+    dark, opaque, usual, hazy = share("0.055"), share("0.45"), None, None
+    if any(labels) and not published:
+        usual, common = _usual(brightness, labels), _usual(haze, labels)
         apart = [usual * share("1.42"), usual / share("1.42")]
         dark, opaque = min(dark, *apart), max(opaque, *apart)
+        hazy = common + share("0.03") + _glare(common)
     for i, value in enumerate(brightness):
-        if labels[i] == CLEAR and value > opaque:
+        if labels[i] == CLEAR and (value > opaque or (hazy is not None and haze[i] > hazy)):
             labels[i] = CLOUD
     watery = [_above(_mndwi(spectrum), 0, published) for spectrum in spectra]
     for length in (1, 1, 1, 2, 2, 3, 1):
-        _slow_pass(brightness, labels, watery, dark, length, published)
-    return [_slow_final(*each, published) for each in zip(labels, spectra, brightness, strict=True)]
+        _slow_pass(brightness, labels, watery, dark, length, usual)
+    clear = [t for t, label in enumerate(labels) if label == CLEAR]
+    lake = published or 2 * sum(watery[t] for t in clear) > len(clear)
+    if hazy is not None:
+        for t, label in enumerate(labels):
+            labels[t] = CLEAR if label == CLOUD and haze[t] <= hazy - share("0.015") else label
+        for t in _veiled(haze, [Fraction(spectrum[0], 10000) for spectrum in spectra], clear):
+            labels[t] = THIN
+    return [
+        _slow_final(*each, lake, published)
+        for each in zip(labels, spectra, brightness, strict=True)
+    ]
+
+
+def _usual(values, labels):
+    """A quarter of what was observed lies below."""
+    seen = sorted(value for value, label in zip(values, labels, strict=True) if label)
+    return seen[len(seen) // 4]
+
+
+def _glare(index):
+    """By how much the haze index of bright ground changes with light and view, in steps of dn / 2."""
+    return Fraction(int(max(index - share("0.05"), 0) * 20000) // 4, 20000)
+
+
+def _veiled(haze, blue, clear):
+    """Clear dates with more than 0.015 above at least half of the four before and the four after."""
+    for place, t in enumerate(clear):
+        near = clear[max(place - 4, 0) : place] + clear[place + 1 : place + 5]
+        more = 0
+        for u in near:
+            hazier = haze[t] > haze[u] + share("0.015") + _glare(haze[u])
+            more += hazier and blue[t] > blue[u] + share("0.015")
+        if more and 2 * more >= len(near):
+            yield t
 
 
 def _observed(spectrum, published):
@@ -62,7 +96,8 @@ def _below(quotient, limit, published):
     return top < limit * bottom
 
 
-def _slow_pass(brightness, labels, watery, dark, length, published):
+def _slow_pass(brightness, labels, watery, dark, length, usual):
+    published = usual is None
     clear = [t for t, label in enumerate(labels) if label == CLEAR]
     if len(clear) < 3 * length:
         return
@@ -81,8 +116,14 @@ def _slow_pass(brightness, labels, watery, dark, length, published):
             continue
         from_left = min(len(left), max(length, 2 * length - len(right)))
         chosen = left[:from_left] + right[: 2 * length - from_left]
-        reference = sum(value[i] for i in chosen) / (2 * length)
-        label = _slow_verdict(means[k], reference, published)
+        references = [sum(value[i] for i in chosen) / (2 * length)]
+        if not published:
+            sides = chosen[:from_left], chosen[from_left:]
+            if from_left == length:
+                references = [sum(value[i] for i in side) / length for side in sides]
+            references.append(usual)
+        verdicts = {_slow_verdict(means[k], each, published) for each in references}
+        label = verdicts.pop() if len(verdicts) == 1 else None
         if label is not None:
             for i in members:
                 found[i] = label
@@ -93,20 +134,19 @@ def _slow_pass(brightness, labels, watery, dark, length, published):
 
 def _slow_verdict(mean, reference, published):
     more = share("1.42")
-    if mean > share("0.10"):
-        positive = reference > 0 or not published
-        return CLOUD if positive and mean > more * reference else None
+    if mean > share("0.10") and mean > more * reference:
+        return CLOUD if reference > 0 or not published else None
     # 0.055 in single precision is less than in double.
-    if mean < share("0.055") or (published and mean == share("0.055")):
+    if not published or mean <= share("0.055"):
         positive = mean > 0 or not published
         return SHADOW if positive and reference > max(mean, more * mean) else None
     return None
 
 
-def _slow_final(label, spectrum, brightness, published):
+def _slow_final(label, spectrum, brightness, lake, published):
     blue, green, red, nir, _, _ = spectrum
     mndwi = _mndwi(spectrum)
-    if label == SHADOW:
+    if label == SHADOW and lake:
         # MSAVI < 0.06 without its root, which the published program has where it says no more.
         n, r, v = Fraction(nir, 10000), Fraction(red, 10000), share("0.06")
         radicand = (2 * n + 1) ** 2 - 8 * (n - r)

@@ -1,16 +1,16 @@
 """The method ``combined``: against plain numpy, on made-up scenes, and on a labelled real series."""
 
-import json
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, THIN_CLOUD, WATER
-from cube.confusion import INVALID, confusion, figures, majority
+from cube.confusion import INVALID, confusion, figures
 from cube.detectors import detector
 from cube.detectors.combined import BANDS, CombinedParams, detect, halo, provisional
 from cube.errors import MaskError
@@ -19,6 +19,12 @@ from cube.masks import decode
 from cube.opinions import true_classes
 from cube.temporal import Series
 from cube.testing import Angles, CloudLayer, build_landscape, simulate_scene
+
+_spec = importlib.util.spec_from_file_location(
+    "labelled", Path(__file__).with_name("labelled_series.py")
+)
+labelled = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(labelled)
 
 NODATA = -10000
 PARAMS = CombinedParams()
@@ -327,20 +333,9 @@ def test_a_simulated_year(season):
 @pytest.mark.shared
 def test_the_real_series(shared):
     """72 dates west of Brussels, cells of 80 m labelled by eye; see the table in the design."""
-    folder = shared / "s2-l2a-31UES"
-    labels = json.loads((folder / "photo-labels.json").read_text())["cells"]
-    files = dict(zip(BANDS, ("B02", "B03", "B04", "B8A", "B11"), strict=True))
-    scenes = sorted((folder / "sentinel-2-l2a").glob("S2_*"))
-    bands = {name: np.stack([read(s / f"{f}.tif") for s in scenes]) for name, f in files.items()}
-    scl = np.stack([rasterio.open(scene / "SCL.tif").read(1) for scene in scenes])
-    names = [scene.name.split("_")[2][:8] for scene in scenes]
-    days = np.array([f"{n[:4]}-{n[4:6]}-{n[6:]}" for n in names], "datetime64[D]").astype(np.int32)
+    bands, days, scl = labelled.read_series(shared / "s2-l2a-31UES")
     classes = detect(Series(bands, days, decode("scl", {"scl": scl})), PARAMS)
-    codes = {"c": CLEAR, "k": CLOUD, "t": THIN_CLOUD, "s": CLOUD_SHADOW, "x": NO_OBSERVATION}
-    truth = np.array([[[codes[c] for c in row] for row in labels[name]] for name in names])
-    cells = classes.reshape(-1, 8, 4, 8, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 16)
-    counts = (cells[:, :, np.newaxis] == np.arange(7)).sum(axis=1)
-    found = figures(confusion(truth.ravel().astype(np.uint8), majority(counts)))
+    found = labelled.judge(classes, labelled.read_labels(shared / "s2-l2a-31UES"))
     assert found["judged"] == 3942
     assert found["balanced_accuracy"] == pytest.approx(0.990, abs=0.001)
     shares = found["called_invalid"]
@@ -348,14 +343,3 @@ def test_the_real_series(shared):
     assert shares["cloud"] > 0.995
     assert shares["thin_cloud"] > 0.95
     assert shares["cloud_shadow"] > 0.95
-
-
-def read(path):
-    """Band -> dn at 20 m; nodata where one of four pixels of 10 m is."""
-    with rasterio.open(path) as raster:
-        stored = raster.read(1).astype(np.int32)
-    if stored.shape == (32, 32):
-        return np.where(stored == 0, NODATA, stored).astype(np.int16)
-    fours = stored.reshape(32, 2, 32, 2)
-    means = np.rint(fours.mean(axis=(1, 3)))
-    return np.where((fours == 0).any(axis=(1, 3)), NODATA, means).astype(np.int16)
