@@ -24,6 +24,7 @@ PRELOADED = (
     "distributed",
     "jobs.build_cube",
     "jobs.cli",
+    "jobs.cloud_mask",
     "jobs.commands.run",
     "jobs.decode_masks",
     "jobs.runner.run",

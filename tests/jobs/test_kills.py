@@ -42,6 +42,8 @@ pytestmark = pytest.mark.cluster
 
 MONTH = ("run", "synthesis", "--tile", "31TCJ", "--datetime", "2020-05", "--method", "wasp")
 STALE = ("run", "stale")
+MASKS = ("run", "cloud-mask", "--tile", "31TCJ", "--method", "tsmask")
+MASKS += ("--set", "min_observations=3")
 COMPACT = ("run", "cube", "--tile", "31TCJ", "--set", "compact=true")
 
 ROOT = ".zarr/zarr.json"
@@ -121,7 +123,12 @@ def finished(path: Path) -> dict[str, tuple[int, int]]:
     """
     items = documents(path)
     done = {str(file) for item in items for file, _ in files(item)}
-    cubes = [item["assets"]["r10m"]["href"] for item in items if item["collection"] == "cubes"]
+    cubes = [
+        asset["href"]
+        for item in items
+        if item["collection"] == "cubes"
+        for asset in item["assets"].values()
+    ]
     # A generation that no item names yet is not finished.
     for store in map(Path, cubes or stores(path)):
         for entry in open_store(store).dates:
@@ -189,7 +196,7 @@ class Reader:
                 assert dataset.sizes["time"] == len(cube.valid_dates)
             name = next(v.name for v in cube.spec.variables if v.group == group)
             held = dataset[name][:, 40:42, 40:42].values
-            digests = {values[f"{group}/{name}"] for values in self.known.values()}
+            digests = {values.get(f"{group}/{name}") for values in self.known.values()}
             for date in held:
                 assert hashlib.sha256(date.tobytes()).hexdigest() in digests
 
@@ -305,6 +312,22 @@ def compaction(tmp_path_factory, season, commands, cluster_address) -> Scenario:
     return scenario(folder, commands, cluster_address, COMPACT, prepare)
 
 
+@pytest.fixture(scope="module")
+def late(tmp_path_factory, season, commands, cluster_address) -> Scenario:
+    """Masks were found along three dates; a fourth comes between them."""
+
+    def prepare(workspace: Workspace) -> None:
+        workspace.ingest(*season.products[:2], season.products[3])
+        options = {"min_observations": "3"}
+        outcome = workspace.run("cloud-mask", tile="31TCJ", method="tsmask", options=options)
+        assert outcome.failures == []
+        workspace.ingest(season.products[2])
+        assert workspace.run("cube", tile="31TCJ").failures == []
+
+    folder = tmp_path_factory.mktemp("late")
+    return scenario(folder, commands, cluster_address, MASKS, prepare)
+
+
 @contextmanager
 def watched(case: Scenario) -> Iterator[Path]:
     """The workspace of a scenario restored, with a reader until the end."""
@@ -417,6 +440,23 @@ def test_a_driver_is_killed_while_it_compacts(
         goes_on(compaction, commands, cluster_address)
 
 
+TOGETHER = [
+    Point("cube.store:_move_pixels", "after", 2),
+    Point(REPLACE, "after", about=ROOT),
+    Point("catalog.backends.sqlite:_upsert", "after", 3),
+]
+
+
+@pytest.mark.parametrize("point", TOGETHER, ids=str)
+def test_a_driver_is_killed_while_many_masks_change(
+    point, late, commands, quiet, cluster_address
+) -> None:
+    with watched(late) as path:
+        ended = commands(path, *MASKS, kill=point, CLEARCUBE_SCHEDULER=cluster_address)
+        assert ended.status == -signal.SIGKILL, ended.err
+        goes_on(late, commands, cluster_address)
+
+
 def test_workers_of_a_driver_that_is_killed_end_with_it(
     first, commands, quiet, cluster_address
 ) -> None:
@@ -452,6 +492,19 @@ def test_a_worker_is_killed(point, first, commands, quiet, cluster_address, tmp_
         # Its unit is done by another: the run itself goes on.
         assert ended.status == 0, ended.err
         goes_on(first, commands, cluster_address)
+
+
+def test_a_worker_is_killed_in_a_series(late, commands, quiet, cluster_address, tmp_path) -> None:
+    point, flag = Point("jobs.temporal_masks:detect_block", "after"), tmp_path / "killed"
+    with watched(late) as path:
+        quiet.run(killing.arm, asdict(point), str(flag))
+        try:
+            ended = commands(path, *MASKS, CLEARCUBE_SCHEDULER=cluster_address)
+        finally:
+            quiet.run(killing.disarm, asdict(point))
+        assert flag.exists()
+        assert ended.status == 0, ended.err
+        goes_on(late, commands, cluster_address)
 
 
 # --- the scheduler is killed ----------------------------------------------------------------------
