@@ -109,7 +109,7 @@ def export_netcdf(
     mask or date, or ``out`` can be no file.
     """
     chosen = _chosen(workspace, selection)
-    path = (out or Path(f"{chosen.stack.name}.nc")).absolute()
+    path = (out or Path(f"{chosen.stack.name}.nc")).resolve()
     require_file(path)
     with staged(path) as stage:
         fresh = stage / path.name
@@ -132,7 +132,7 @@ def export_envi(
     there whole is not there at all. ``RequestError`` as of :func:`export_netcdf`.
     """
     chosen = _chosen(workspace, selection)
-    path = (out or Path(f"{chosen.stack.name}_envi")).absolute()
+    path = (out or Path(f"{chosen.stack.name}_envi")).resolve()
     require_folder(path)
     with staged(path) as stage:
         fresh = stage / path.name

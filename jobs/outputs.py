@@ -43,6 +43,8 @@ def require_folder(out: Path) -> None:
     require_place(out)
     if out.exists() and not out.is_dir():
         raise RequestError(f"{out} is a file; name a folder with --out")
+    if Path.cwd().is_relative_to(out):
+        raise RequestError(f"{out} is the folder you are in; name another with --out")
     others = sorted(_others(out)) if out.is_dir() else []
     if others:
         raise RequestError(

@@ -50,7 +50,8 @@ _SERIES = (
         "--resolution",
         type=int,
         metavar="METRES",
-        help="Pixel, 10 or 20; default the coarsest of the bands. Finer ones are averaged to it.",
+        help="Pixel, 10 or 20; default the coarsest of the bands. Finer ones are averaged to it, "
+        "coarser ones repeated.",
     ),
 )
 

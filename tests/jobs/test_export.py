@@ -326,6 +326,16 @@ def test_a_place_of_the_wrong_kind(export: Call, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("f")
     assert export("netcdf", "--out", "d").refused("d is a folder; name a file with --out")
     assert export("envi", "--out", "f").refused("f is a file; name a folder with --out")
+    assert export("envi", "--out", ".").refused("is the folder you are in")
+
+
+def test_a_link_is_followed(export: Call, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    for _ in range(2):
+        assert export("envi", "--bands", "nir08", "--out", "link").status == 0
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "disk" / "31UES_nir08.img").is_file()
 
 
 def test_two_masks_of_one_name(space: Path, tmp_path: Path) -> None:
