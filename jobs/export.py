@@ -20,9 +20,12 @@ from cube.stack import Corner, Layer, MaskFile, Stack, band_layer, mask_layer
 from cube.store import Cube, DateEntry, open_store
 from jobs.dates import time_of
 from jobs.errors import RequestError
+from jobs.job import State, Target
 from jobs.outputs import put_file, put_folder, require_file, require_folder, staged
 from jobs.runner.progress import Progress
-from jobs.stores import cube_id, cube_store
+from jobs.runner.publish import published
+from jobs.stores import COLLECTION, cube_id, cube_store
+from jobs.upkeep import states_of
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -63,6 +66,8 @@ class Export:
     """Name of a variable or file -> the band or mask that it is."""
     dates: tuple[Mapping[str, Any], ...]
     """Of each date its time, scenes, and items of masks, None where it has none."""
+    outdated: tuple[Target, ...]
+    """The cube and masks that are stale or orphaned: what they were made from has changed since."""
     bytes: int
 
     def document(self) -> Document:
@@ -72,6 +77,7 @@ class Export:
             "files": [str(file) for file in self.files],
             "bytes": self.bytes,
             **self.about(),
+            "outdated": [target.document() for target in self.outdated],
         }
 
     def about(self) -> Document:
@@ -94,6 +100,13 @@ class Export:
                     f"{len(without)} of {len(self.dates)} dates have no mask {mask} and are 0 "
                     f"(no_observation) in it, the first {without[0]}"
                 )
+        if self.outdated:
+            first = self.outdated[0]
+            found.append(
+                f"{len(self.outdated)} of the items written are not current, the first, "
+                f"{first.item_id}, is {first.state}: {'; '.join(first.because)}; "
+                "clearcube run stale brings them up to date"
+            )
         return found
 
 
@@ -157,6 +170,7 @@ class _Chosen:
     asked: Mapping[str, str]
     """Name of a layer -> the band or mask, as it was asked for."""
     dates: tuple[Mapping[str, Any], ...]
+    outdated: tuple[Target, ...]
 
     def export(self, kind: str, files: tuple[Path, ...], size: int) -> Export:
         return Export(
@@ -167,6 +181,7 @@ class _Chosen:
             resolution=self.resolution,
             layers=self.asked,
             dates=self.dates,
+            outdated=self.outdated,
             bytes=size,
         )
 
@@ -224,7 +239,20 @@ def _chosen(workspace: "Workspace", selection: Selection) -> _Chosen:
         for i, entry in enumerate(entries)
     )
     asked = {layer.name: name for name, layer in layers.items()}
-    return _Chosen(tile, cube.spec.level, resolution, stack, asked, dates)
+    items = [item for found in masks.values() for item in found if item is not None]
+    outdated = _outdated(workspace, [published(workspace, COLLECTION, name), *items])
+    return _Chosen(tile, cube.spec.level, resolution, stack, asked, dates, outdated)
+
+
+def _outdated(workspace: "Workspace", items: Sequence[Document | None]) -> tuple[Target, ...]:
+    there = [item for item in items if item is not None]
+    ours = {(item["collection"], item["id"]) for item in there}
+    return tuple(
+        target
+        for target in states_of(workspace, there)
+        if (target.collection, target.item_id) in ours
+        and target.state in (State.STALE, State.ORPHANED)
+    )
 
 
 def _cube(workspace: "Workspace", tile: str, level: str | None) -> tuple[str, Cube]:

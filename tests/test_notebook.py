@@ -68,4 +68,5 @@ def test_from_scenes_to_saved_masks(home: Path, capsys: pytest.CaptureFixture[st
     assert len(plt.get_fignums()) == 3
     plt.close("all")
     assert len(names["envi"].files) == 14
+    assert names["netcdf"].outdated == ()
     assert (home / "temporal-masks" / "31TCJ.nc").is_file()

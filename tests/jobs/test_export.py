@@ -180,6 +180,13 @@ def test_a_tile_as_envi_and_what_json_says(export: Call, tmp_path: Path) -> None
         "scenes": ["S2_2"],
         "masks": {"scl": "31UES_20190516T105659_scl"},
     }
+    # The masks of this workspace were made of nothing that is catalogued, and that is said.
+    assert [(one["id"], one["state"]) for one in document["outdated"]] == [
+        ("31UES_20190501T105022_scl", "orphaned"),
+        ("31UES_20190516T105659_scl", "orphaned"),
+        ("31UES", "orphaned"),
+    ]
+    assert "note: 3 of the items written are not current, the first, 31UES_20190501T1" in said.err
     manifest = json.loads((folder / "export.json").read_text())
     assert manifest["dates"] == document["dates"]
     with rasterio.open(folder / "31UES_nir08.img") as raster:
