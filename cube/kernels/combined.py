@@ -47,6 +47,28 @@ class Limits(NamedTuple):
     radius: int
 
 
+class Seen(NamedTuple):
+    """What was observed, (time, y, x)."""
+
+    nir: Numbers
+    swir: Numbers
+    observed: Flags
+    said: Flags
+    """Whether the single-date mask calls most of the window cloud."""
+    snowy: Flags
+    """Whether the spectrum is that of snow."""
+
+
+class Told(NamedTuple):
+    """How each observation stands to its clear neighbours in time (`refer`), (time, y, x)."""
+
+    excess: Numbers
+    usual: Numbers
+    """(2, time, y, x), NIR and SWIR, as is the next."""
+    least: Numbers
+    known: Flags
+
+
 @njit(cache=True, nogil=True)
 def start(
     blue: Numbers,
@@ -92,10 +114,7 @@ def refer(
     base: NDArray[np.int32],
     reach: int,
     glare: int,
-    excess: Numbers,
-    usual: Numbers,
-    least: Numbers,
-    known: Flags,
+    out: Told,
 ) -> None:
     """(time, y, x) dn and clear dates -> how each observation stands to its clear neighbours in time.
 
@@ -162,11 +181,11 @@ def refer(
                 passed = after
         for t in range(dates):
             for x in range(width):
-                known[t, y, x] = observed[t, y, x] and knows[x, t]
-                excess[t, y, x] = above[x, t] if observed[t, y, x] else 0
+                out.known[t, y, x] = observed[t, y, x] and knows[x, t]
+                out.excess[t, y, x] = above[x, t] if observed[t, y, x] else 0
                 for band in range(2):
-                    usual[band, t, y, x] = told[band, x, t]
-                    least[band, t, y, x] = told[2 + band, x, t]
+                    out.usual[band, t, y, x] = told[band, x, t]
+                    out.least[band, t, y, x] = told[2 + band, x, t]
 
 
 @njit(cache=True, nogil=True)
@@ -274,19 +293,7 @@ def most_say(said: Flags, observed: Flags, radius: int, out: Flags) -> None:
 
 
 @njit(cache=True, nogil=True)
-def decide(
-    nir: Numbers,
-    swir: Numbers,
-    observed: Flags,
-    said: Flags,
-    snowy: Flags,
-    excess: Numbers,
-    usual: Numbers,
-    least: Numbers,
-    known: Flags,
-    limits: Limits,
-    out: Bytes,
-) -> None:
+def decide(seen: Seen, told: Told, limits: Limits, out: Bytes) -> None:
     """(time, y, x) observations and their references -> uint8 classes of ``cube.classes``.
 
     Cloud where the haze index of a window stands above its reference by ``haze`` on the mean
@@ -295,31 +302,20 @@ def decide(
     NIR and SWIR against the dates before and those after it (seed), or beside enough seeds and
     somewhat darker than usual.
     """
-    dates, rows, width = nir.shape
+    dates, rows, width = seen.nir.shape
     marks = np.empty((rows, width), np.uint8)
     for t in range(dates):
-        _mark(
-            nir[t], swir[t], observed[t], said[t], snowy[t], excess[t], usual[:, t], least[:, t],
-            known[t], limits, marks,
-        )  # fmt: skip
-        _settle(marks, observed[t], limits.share, limits.radius, out[t])
+        _mark(t, seen, told, limits, marks)
+        _settle(marks, seen.observed[t], limits.share, limits.radius, out[t])
 
 
 @njit(cache=True, nogil=True)
-def _mark(
-    nir: Numbers,
-    swir: Numbers,
-    observed: Flags,
-    said: Flags,
-    snowy: Flags,
-    excess: Numbers,
-    usual: Numbers,
-    least: Numbers,
-    known: Flags,
-    limits: Limits,
-    marks: Bytes,
-) -> None:
+def _mark(t: int, seen: Seen, told: Told, limits: Limits, marks: Bytes) -> None:
     """One date -> what speaks for cloud, snow and shadow in each pixel, as bits."""
+    nir, swir, observed = seen.nir[t], seen.swir[t], seen.observed[t]
+    said, snowy = seen.said[t], seen.snowy[t]
+    excess, known = told.excess[t], told.known[t]
+    usual, least = told.usual[:, t], told.least[:, t]
     rows, width = nir.shape
     radius = limits.radius
     columns = np.empty((width, 9), np.int32)

@@ -91,7 +91,7 @@ def slow(series, params):
         reference += np.maximum(reference - 1000, 0) // 4
         excess = np.where(observed, index - reference, 0).clip(-32768, 32767)
         above = window_sums(excess, radius)
-        cloud = observed & (((above > limit * count) & (3 * excess > limit)) | (excess > 1200))
+        cloud = observed & (((above > limit * count) & (3 * excess > limit)) | (excess > 800))
         snow = snowy & (~cloud | (known & ~said & (swir <= usual[1])))
         cloud &= ~snow
         dim = [nir, swir, *least, *usual]
@@ -258,10 +258,14 @@ def test_small_clouds_are_found_and_gaps_stay_gaps():
     series = steady()
     for name in BANDS:
         series.bands[name][5, 6, 6] += 2000
+    series.bands["blue"][9, 6, 6] += 401
+    series.bands["blue"][13, 6, 6] += 400
     series.bands["swir16"][7, 3] = NODATA
     classes = detect(series, PARAMS)
     assert classes[5, 6, 6] != CLEAR
     assert (classes[5] != CLEAR).sum() == 1
+    assert classes[9, 6, 6] == THIN_CLOUD
+    assert (classes[13] == CLEAR).all()
     assert (classes[7, 3] == NO_OBSERVATION).all()
     assert (classes[7, :3] == CLEAR).all()
 
