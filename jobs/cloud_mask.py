@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from catalog.backends.base import Document
 from catalog.search import Interval, Query, normalise_tile, parse_datetime
 from catalog.spans import merged, span_text
+from cube.detectors import detector
+from cube.mtcd import VERSION as MTCD_VERSION
 from cube.spec import DateEntry
 from cube.store import open_store
 from jobs.acquisitions import choose_level
@@ -383,6 +385,14 @@ def _item(run: _Run, name: str, one: TileDate) -> Document:
     )
 
 
+def _numbers(params: CloudMaskParams) -> str:
+    if params.method == MTCD:
+        from jobs import mtcd_masks
+
+        return f"{mtcd_masks.VERSION}.{MTCD_VERSION}"
+    return f"{VERSION}.{detector(params.method).version}"
+
+
 JOB = Job(
     name=NAME,
     version=VERSION,
@@ -390,5 +400,6 @@ JOB = Job(
     params=CloudMaskParams,
     plan=_plan,
     needs=_needs,
+    numbers=_numbers,
     methods=described_methods,
 )

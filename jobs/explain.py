@@ -9,9 +9,9 @@ from catalog.search import tile_of
 from cube.decoding import MaskReading, has_mask, mask_group, variables_read
 from cube.encodings import encodings
 from cube.errors import CubeError, GridError
+from cube.joined import GROUP, JoinedCube
 from cube.place import Place, read_place
 from cube.store import Cube, DateEntry, open_store
-from jobs.decode_masks import mask_level
 from jobs.errors import RequestError
 from jobs.explain_month import explain_month
 from jobs.item_names import find_item
@@ -65,7 +65,7 @@ def _explain_mask(workspace: "Workspace", item: Document, place: Place) -> Docum
     properties = item["properties"]
     name, options = properties["clearcube:method"], dict(properties["clearcube:parameters"])
     reading = MaskReading(name, options.pop("reading"), float(options.pop("buffer")), options)
-    cubes = cubes_of(workspace, tile_of(item) or "", mask_level(name), item)
+    cubes = cubes_of(workspace, tile_of(item) or "", name, item)
     cube, entry, note = _mask_date(item, cubes)
     group = mask_group(cube.spec, name)
     row, column = place.pixel(cube.spec.extent, cube.spec.groups[group])
@@ -95,6 +95,37 @@ def _explain_mask(workspace: "Workspace", item: Document, place: Place) -> Docum
     return document
 
 
+def _explain_series(workspace: "Workspace", item: Document, place: Place) -> Document:
+    """A mask that was found along time: the dates it was compared with, what each holds and is."""
+    properties = item["properties"]
+    name, variant = properties["clearcube:method"], properties.get("clearcube:variant") or None
+    cube = cubes_of(workspace, tile_of(item) or "", name, item, variant)[0]
+    row, column = place.pixel(cube.spec.extent, cube.spec.groups[GROUP])
+    inputs = properties.get("clearcube:inputs", {})
+    series = [e for e in cube.valid_dates if any(s["id"] in inputs for s in e.items)]
+    dates = [_cube_date(cube, each, GROUP, place, MaskReading(name)) for each in series]
+    own = {scene for scene, _ in raw_inputs(item)}
+    held = dict(_assets(item, place)).get("mask", {}).get("values")
+    shown = [d["mask"]["code"] for d in dates if d["mask"] and own & set(d["scenes"])]
+    return {
+        "kind": "series",
+        "method": name,
+        "parameters": properties["clearcube:parameters"],
+        "about": {k: properties[k] for k in _SAID if k in properties},
+        "group": GROUP,
+        "resolution": cube.spec.groups[GROUP],
+        "pixel": [row, column],
+        "scenes": sorted(own),
+        "dates": dates,
+        "gone": sorted(inputs.keys() - {s["id"] for e in series for s in e.items}),
+        "item_value": held[0] if held else None,
+        "agrees": held[0] == shown[0] if held and shown else None,
+    }
+
+
+_SAID = ("clearcube:status", "clearcube:mode", "clearcube:mode_info", "clearcube:mode_reason")
+
+
 def _mask_date(item: Document, cubes: list[Cube]) -> tuple[Cube, DateEntry | None, str]:
     """The date that a mask was decoded from: by its key, else by its scenes."""
     recorded = item["properties"].get("clearcube:inputs", {})
@@ -112,6 +143,25 @@ def _mask_date(item: Document, cubes: list[Cube]) -> tuple[Cube, DateEntry | Non
     if held:
         return *held[0], "replaced since: what is shown is what the cube holds now"
     return cubes[0], None, "the cube holds this date no more"
+
+
+def _explain_found(workspace: "Workspace", item: Document, place: Place) -> Document:
+    """What the job ``cloud-mask`` makes: masks, and the store that holds them."""
+    is_store = "clearcube:masks" in item["properties"]
+    return (_explain_masks if is_store else _explain_series)(workspace, item, place)
+
+
+def _explain_masks(_workspace: "Workspace", item: Document, place: Place) -> Document:
+    """A store of masks: the class of each of its dates."""
+    masks = open_store(next(iter(item["assets"].values()))["href"])
+    name = item["properties"]["clearcube:method"]
+    joined = JoinedCube(masks, masks, name, {entry.slot: entry.slot for entry in masks.dates})
+    row, column = place.pixel(masks.spec.extent, masks.spec.groups[GROUP])
+    dates = [
+        _cube_date(joined, entry, GROUP, place, MaskReading(name)) for entry in joined.valid_dates
+    ]
+    group = {"group": GROUP, "resolution": 20, "pixel": [row, column], "dates": dates}
+    return {"kind": "cube", "level": masks.spec.level, "groups": [group]}
 
 
 def _explain_cube(_workspace: "Workspace", item: Document, place: Place) -> Document:
@@ -174,7 +224,12 @@ def _explain_other(_workspace: "Workspace", item: Document, place: Place) -> Doc
     }
 
 
-_EXPLAINED = {"synthesis": explain_month, "decode-masks": _explain_mask, "cube": _explain_cube}
+_EXPLAINED = {
+    "synthesis": explain_month,
+    "decode-masks": _explain_mask,
+    "cloud-mask": _explain_found,
+    "cube": _explain_cube,
+}
 """Job -> what explains its items; others are shown as they are."""
 
 

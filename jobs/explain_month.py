@@ -14,7 +14,6 @@ from cube.errors import CubeError
 from cube.place import Place, read_place
 from cube.store import Cube
 from cube.weights import CloudWeightParams
-from jobs.decode_masks import mask_level
 from jobs.pixel_dates import (
     PixelDate,
     band_names,
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
 def explain_month(workspace: "Workspace", item: Document, place: Place) -> Document:
     """Item of a synthesis and a place -> the account of its pixel there, as JSON."""
     month = recorded_month(item)
-    cubes = cubes_of(workspace, month.tile, mask_level(month.reading.encoding), item)
+    request = item["properties"].get("clearcube:request", {})
+    variant = str(request.get("mask", "")).partition(":")[2] or None
+    cubes = cubes_of(workspace, month.tile, month.reading.encoding, item, variant)
     used = list(inputs_of(workspace, month, cubes))
     others = list(left_out(workspace, month, cubes[0], used))
     dates = sorted([*used, *others], key=lambda one: (one.time or _EVER, one.scenes))
@@ -42,6 +43,7 @@ def explain_month(workspace: "Workspace", item: Document, place: Place) -> Docum
         if _has_assets(item, cubes[0], group)
     ]
     first, last = month.window
+    settings = item["properties"]["clearcube:parameters"]["mask_parameters"]
     verdicts = [group["agrees"] for group in groups]
     return {
         "kind": "synthesis",
@@ -53,7 +55,7 @@ def explain_month(workspace: "Workspace", item: Document, place: Place) -> Docum
             "encoding": month.reading.encoding,
             "reading": month.reading.reading,
             "buffer": month.reading.buffer,
-            "options": dict(month.reading.options),
+            "options": {k: v for k, v in settings.items() if k not in ("reading", "buffer")},
         },
         "parameters": month.params.model_dump(mode="json"),
         "notes": list(_notes(month, used)),

@@ -152,6 +152,8 @@ class Job:
     """Targets of a request, where they can be told with less than a plan."""
     product: Product | None = None
     """What workers are to know of a job that makes something of every period."""
+    numbers: Callable[[Any], str] | None = None
+    """Parameters -> version as recipes have it, where it depends on them; products say their own."""
     methods: Callable[[], Sequence[tuple[str, str, type[BaseModel]]]] = lambda: ()
     """Methods that a request chooses from: name, title, and what ``options`` may hold of each."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -17,13 +17,17 @@ from catalog.search import Query, instant, tile_of
 from cube.composite import Method
 from cube.decoding import MaskReading, has_mask
 from cube.grid import Extent
+from cube.joined import JoinedCube
 from cube.periods import Period
 from cube.store import Cube, DateEntry, open_store
 from cube.synthesis import method
 from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
+from jobs.mask_params import methods
+from jobs.mask_store import store_level
+from jobs.period_mask import level_of
 from jobs.states import WITHOUT
-from jobs.stores import cube_store
+from jobs.stores import cube_store, latest_store
 from jobs.synthesis import reads
 
 if TYPE_CHECKING:
@@ -85,26 +89,47 @@ def recorded_month(item: Document) -> Month:
             Period.parse(parameters["period"]),
             chosen,
             chosen.params.model_validate(own),
-            MaskReading(
-                str(parameters["mask"]), mask.pop("reading"), float(mask.pop("buffer")), mask
-            ),
+            _reading(str(parameters["mask"]), mask),
         )
     except KeyError as error:
         raise RequestError(f"{item['id']} does not record {error}; make it again") from None
 
 
-def cubes_of(workspace: "Workspace", tile: str, level: str, item: Document) -> list[Cube]:
-    """Generations of the cube of a tile and level: that in force first, if it has the item's grid.
+def _reading(name: str, settings: dict[str, Any]) -> MaskReading:
+    """Mask and its parameters, as recorded -> how it is read; one found along time as it is."""
+    if name in methods():
+        return MaskReading(name)
+    return MaskReading(name, settings.pop("reading"), float(settings.pop("buffer")), settings)
 
-    ``RequestError`` where there is none.
+
+def cubes_of(
+    workspace: "Workspace", tile: str, name: str, item: Document, variant: str | None = None
+) -> list[Cube]:
+    """Generations of the cube that a mask belongs to: that in force first, if it has the item's grid.
+
+    Masks that were found along time are joined to them. ``RequestError`` where there is none.
     """
+    level = level_of(workspace, tile, name)
     path = cube_store(workspace, tile, level)
     if path is None:
         raise RequestError(f"there is no {level} cube of tile {tile} to explain {item['id']} from")
-    name = re.sub(r"(\.g\d+)?\.zarr$", "", path.name)
-    others = {*path.parent.glob(f"{name}.zarr"), *path.parent.glob(f"{name}.g*.zarr")} - {path}
+    stem = re.sub(r"(\.g\d+)?\.zarr$", "", path.name)
+    others = {*path.parent.glob(f"{stem}.zarr"), *path.parent.glob(f"{stem}.g*.zarr")} - {path}
     cubes = [open_store(path), *(open_store(other) for other in sorted(others, reverse=True))]
+    if name in methods():
+        cubes = [_joined(workspace, cube, name, variant) for cube in cubes]
     return sorted(cubes, key=lambda cube: not _on_grid(item, cube.spec.extent))
+
+
+def _joined(workspace: "Workspace", cube: Cube, name: str, variant: str | None) -> Cube:
+    """Cube -> with the masks in force; as it is where there are none on its grid."""
+    path = latest_store(workspace, f"{cube.spec.tile}_{store_level(name, variant)}")
+    masks = None if path is None else open_store(path)
+    if masks is None or masks.spec.extent != cube.spec.extent:
+        return JoinedCube(cube, cube, name, {})
+    slots = {entry.time: entry.slot for entry in masks.valid_dates}
+    held = {entry.slot: slots[entry.time] for entry in cube.dates if entry.time in slots}
+    return JoinedCube(cube, masks, name, held)
 
 
 def inputs_of(workspace: "Workspace", month: Month, cubes: Sequence[Cube]) -> Iterator[MonthDate]:

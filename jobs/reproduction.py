@@ -151,7 +151,9 @@ def _recorded_job(item: Document) -> tuple[Job, dict[str, Any]]:
 
 
 def _version(job: Job, params: BaseModel) -> str:
-    return job.version if job.product is None else job.product.numbers(params)
+    if job.product is not None:
+        return job.product.numbers(params)
+    return job.version if job.numbers is None else job.numbers(params)
 
 
 def _mask_settings(job: Job, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,30 @@ def _cube(found: Mapping[str, Any]) -> Iterator[str]:
 _PLAIN = {"note": "", "granule": None}
 
 
+def _series(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['item']} at {_at(found)}"
+    settings = ", ".join(f"{name} {value}" for name, value in found["parameters"].items())
+    yield from _wrapped(f"{found['method']} of {len(found['dates'])} dates: {settings}")
+    for name, said in found["about"].items():
+        yield from _wrapped(f"  {name.removeprefix('clearcube:')}: {said}", 4)
+    yield _where(found)
+    rows = [
+        [
+            str(number),
+            one["date"],
+            "*" if set(one["scenes"]) & set(found["scenes"]) else "",
+            one["mask"]["class"] if one["mask"] else "-",
+        ]
+        for number, one in enumerate(found["dates"], 1)
+    ]
+    yield from _table(["", "date", "", "class"], rows)
+    yield from _values(found["dates"])
+    for scene in found["gone"]:
+        yield f"  no longer in the cube: {scene}"
+    said = {True: "agrees", False: "DIFFERS", None: "could not be compared"}[found["agrees"]]
+    yield f"  the item (*) holds class {found['item_value']}: {said}"
+
+
 def _other(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['item']} at {_at(found)}"
     if found["note"]:
@@ -237,7 +261,14 @@ def _other(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _wrapped(f"  {key:{width}}  {text}", width + 4)
 
 
-_TEXTS = {"synthesis": _synthesis, "mask": _mask, "cube": _cube, "scene": _other, "other": _other}
+_TEXTS = {
+    "synthesis": _synthesis,
+    "mask": _mask,
+    "series": _series,
+    "cube": _cube,
+    "scene": _other,
+    "other": _other,
+}
 
 
 def _at(found: Mapping[str, Any]) -> str:

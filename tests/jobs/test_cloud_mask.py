@@ -14,10 +14,12 @@ import xarray as xr
 from catalog.search import Query
 from cube.classes import CLEAR, CLOUD
 from cube.detectors.tsmask import BAND_NAMES
+from cube.place import Place
 from cube.store import open_store
 from jobs import temporal_masks
 from jobs.cloud_mask import PIXELS
 from jobs.errors import RequestError
+from jobs.explain import explain
 from jobs.job import State
 from jobs.memory import SeriesLoad, series_side
 from jobs.testing import write_scene
@@ -328,6 +330,24 @@ def test_blocks_fit_into_a_worker() -> None:
     assert load.block_bytes(256) < 0.8 * gibi - 464 * (1 << 20)
     assert series_side(4 * gibi, 2, load) == 1024
     assert series_side(gibi, 2, SeriesLoad(spec, dates=219, given=11, taken=18, margin=8)) == 128
+
+
+def test_a_mask_is_explained_by_its_series_and_made_again(
+    made: Workspace, clearcube: Callable[..., Any]
+) -> None:
+    found = explain(made, named(CLOUDY), Place(4.0601, 50.7435))
+    assert (found["item_value"], found["agrees"], found["gone"]) == (CLOUD, True, [])
+    assert [one["mask"]["code"] for one in found["dates"]] == [1] * 6 + [CLOUD] + [1] * 7
+    assert found["dates"][CLOUDY]["values"]["swir16"] == {"dn": 6000, "reflectance": 0.6}
+    path = made.settings.workspace
+    said = clearcube(path, "explain", named(CLOUDY), "--at", "4.0601,50.7435")
+    assert "  7   2019-04-02  *  cloud" in said.out
+    assert said.out.endswith("the item (*) holds class 2: agrees\n")
+    said = clearcube(path, "explain", "31UES_tsmask", "--at", "4.0601,50.7435")
+    assert "  7   2019-04-02  cloud  tsmask 2" in said.out
+    again = made.reproduce(named(CLOUDY))
+    assert again.same
+    assert [part.name for part in again.parts] == ["mask", "thumbnail"]
 
 
 # --- the command line -----------------------------------------------------------------------------
