@@ -164,7 +164,10 @@ def _warped(href: str, grid: GeoBox) -> Floats:
                 **({} if finer else {"XSCALE": "1", "YSCALE": "1"}),
             ) as warped:
                 found: Floats = warped.read(1)
-            return found * np.float32(raster.scales[0]) + np.float32(raster.offsets[0])
+            if (raster.scales[0], raster.offsets[0]) != (1, 0):
+                found *= np.float32(raster.scales[0])
+                found += np.float32(raster.offsets[0])
+            return found
     except GDAL_ERRORS as error:
         raise LoadError(f"cannot read {href}: {error}") from error
 

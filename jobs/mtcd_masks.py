@@ -150,11 +150,7 @@ class ChainWork:
             self._lay_out(planned, recipes)
             images = [self._image_unit(name) for name in reads]
             units = [self._chain_unit(planned)]
-        memory = image_bytes(
-            context.spec,
-            beside=any(shared.dates[name].beside for name in reads),
-            terrain=bool(shared.dems),
-        )
+        memory = image_bytes(context.spec, beside=any(shared.dates[name].beside for name in reads))
         return [
             Stage(
                 f"{METHOD} images {context.tile}",

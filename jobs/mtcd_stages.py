@@ -6,7 +6,7 @@ files in scratch; what an interrupted run left there is taken as it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,8 @@ class MtcdPlanes:
         return {MASK: classes, BITS: bits}
 
 
-def image_bytes(spec: Spec, *, beside: bool, terrain: bool) -> int:
-    """Cube, whether bands beside it are read, and heights -> bytes to make one image."""
+def image_bytes(spec: Spec, *, beside: bool) -> int:
+    """Cube, and whether bands beside it are read -> bytes to make one image."""
     height, width = spec.shape(next(iter(spec.groups)))
     fine_height, fine_width = spec.shape(GROUP)
     fine = fine_height * fine_width
@@ -111,8 +111,6 @@ def image_bytes(spec: Spec, *, beside: bool, terrain: bool) -> int:
     most = 2 * height * width + 4 * STRIP * width + 2 * fine
     if beside:
         most = max(most, 8 * fine)  # as it comes, in the cube's numbers, and two booleans
-    if terrain:
-        most = max(most, 13 * fine)  # heights of all rasters and of one, scaled, and a boolean
     return most + SMALL
 
 
@@ -140,8 +138,14 @@ def coarse_altitude(task: ImageTask) -> NDArray[np.float32] | None:
     if is_array(path):
         kept: NDArray[np.float32] = np.load(path)
         return kept
-    extent = open_store(task.store).spec.extent
-    found = average_altitude(read_altitude(task.dems, extent, RESOLUTION), task.grid)
+    extent, cell = open_store(task.store).spec.extent, task.grid.cell
+    found = np.empty(task.grid.shape, np.float32)
+    # In strips of whole cells: a part of the whole has the same heights, and takes less room.
+    for first, last in strips(task.grid.shape[0], max(1, STRIP * RESOLUTION // cell)):
+        top, bottom = extent.top - first * cell, max(extent.bottom, extent.top - last * cell)
+        heights = read_altitude(task.dems, replace(extent, top=top, bottom=bottom), RESOLUTION)
+        rows, columns = heights.shape
+        found[first:last] = average_altitude(heights, CoarseGrid(cell, (rows, columns)))
     save(path, partial(np.save, arr=found))
     return found
 
