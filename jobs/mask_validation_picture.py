@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LOSS, MISS = "#c2612c", "#3b5b92"
 
+DARK = 0.6
+"""Share from which a field is so dark that its number is white."""
+
 
 def draw(path: Path, tables: Mapping[str, Sequence[Table]], days: Sequence[date]) -> Path:
     """Mask -> (truth, predicted) counts of each date -> a PNG, a row a mask; returns its path.
@@ -54,9 +57,14 @@ def _draw_confusion(axes: "Axes", name: str, table: Table) -> None:
     shares = counts / counts.sum(axis=1, keepdims=True)
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1.3, aspect="auto")
     for row, column in np.ndindex(shares.shape):
-        axes.text(column, row, f"{100 * shares[row, column]:.1f}", ha="center", va="center")
+        share = shares[row, column]
+        colour = "white" if share > DARK else "black"
+        axes.text(column, row, f"{100 * share:.1f}", color=colour, ha="center", va="center")
     axes.set_xticks(range(len(called)), [NAMES[code].replace("_", "\n") for code in called])
-    labels = [f"{NAMES[c]} ({n})" for c, n in zip(truths, counts.sum(axis=1), strict=True)]
+    labels = [
+        f"{NAMES[c].replace('_', ' ')} ({n})"
+        for c, n in zip(truths, counts.sum(axis=1), strict=True)
+    ]
     axes.set_yticks(range(len(truths)), labels)
     axes.set_title(f"{name}: % of each true class, by what it is called", fontsize=9, loc="left")
 
@@ -73,11 +81,22 @@ def _draw_dates(axes: "Axes", name: str, tables: Sequence[Table], days: Sequence
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_ylim(-105, 105)
     axes.xaxis_date()
-    axes.set_ylabel("% of the date's valid, or invalid")
+    axes.set_yticks((-100, -50, 0, 50, 100), ("100", "50", "0", "50", "100"))
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_ylabel("% of the date's\ninvalid, and valid")
     total = two_sides(np.sum(tables, axis=0))
     figures = f"balanced {_text(balanced(total))}, overall {_text(overall(total))}"
     axes.set_title(f"{name}: what is wrong on each date; {figures}", fontsize=9, loc="left")
-    axes.legend(loc="upper right", fontsize=8, ncols=2)
+    # Beside the title, where no bar is behind it.
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        borderaxespad=0.2,
+        fontsize=8,
+        ncols=2,
+        frameon=False,
+    )
 
 
 def _text(value: float) -> str:

@@ -54,7 +54,7 @@ def simulated(seeds: Sequence[int]) -> None:
     accuracy, starts, sizes, covers = [], [], [], []
     for scenario in SCENARIOS:
         worlds = [simulate(scenario, seed) for seed in seeds]
-        called = [methods(world.series, metas(world)) for world in worlds]
+        called = [methods(world.series, angles_of(world)) for world in worlds]
         later = [~init for _, init in called]
         for name in called[0][0]:
             pairs = [
@@ -103,8 +103,9 @@ def labelled(folder: Path) -> None:
     classes = decode("scl", {"scl": scl})
     plain = np.where(scl == 7, np.uint8(CLEAR), classes)
     series = Series(bands, days, classes)
-    angles = [properties(scene) for scene in reader.scenes(folder)]
-    found, _ = methods(series, [Meta(int(d), "l2a", *a) for d, a in zip(days, angles, strict=True)])
+    about = [properties(scene) for scene in reader.scenes(folder)]
+    metas = [Meta(int(day), "l2a", *angles) for day, (_, angles) in zip(days, about, strict=True)]
+    found, _ = methods(series, metas, [moment for moment, _ in about])
     published = found["tsmask 2021"]
     rows = {
         "SCL, 7 as cloud": classes,
@@ -133,10 +134,12 @@ def labelled(folder: Path) -> None:
     markdown([*heads, *halves], lines)
 
 
-def methods(series: Series, dates: Sequence[Meta]) -> tuple[dict[str, Classes], NDArray[np.bool_]]:
+def methods(
+    series: Series, dates: Sequence[Meta], moments: Sequence[datetime] | None = None
+) -> tuple[dict[str, Classes], NDArray[np.bool_]]:
     """Series, angles of its dates -> {method: classes}, and (time,) bool where mtcd starts."""
     assert series.classes is not None
-    coarse, init = follow_mtcd(series, dates)
+    coarse, init = follow_mtcd(series, dates, moments)
     published = tsmask.TsmaskParams.model_validate({"compat": "2021"})
     return {
         "scl": series.classes,
@@ -147,7 +150,9 @@ def methods(series: Series, dates: Sequence[Meta]) -> tuple[dict[str, Classes], 
     }, init
 
 
-def follow_mtcd(series: Series, dates: Sequence[Meta]) -> tuple[Classes, NDArray[np.bool_]]:
+def follow_mtcd(
+    series: Series, dates: Sequence[Meta], moments: Sequence[datetime] | None = None
+) -> tuple[Classes, NDArray[np.bool_]]:
     """Series, angles of its dates -> classes of mtcd at 20 m, and (time,) bool where it starts."""
     params = MtcdParams()
     grid = choose_grid(series.bands["blue"].shape[1:], params)
@@ -160,12 +165,11 @@ def follow_mtcd(series: Series, dates: Sequence[Meta]) -> tuple[Classes, NDArray
         )
         return image, dates[t]
 
-    noon = datetime(1970, 1, 1, 10, 50)
-    planned = plan_modes(
-        [Acquisition(f"{t:04}", noon + timedelta(days=d.day)) for t, d in enumerate(dates)],
-        [],
-        params,
-    )
+    if moments is None:
+        morning = datetime(1970, 1, 1, 10, 50)
+        moments = [morning + timedelta(days=date.day) for date in dates]
+    acquisitions = [Acquisition(f"{t:04}", moment) for t, moment in enumerate(moments)]
+    planned = plan_modes(acquisitions, [], params)
     classes = np.zeros(series.bands["blue"].shape, np.uint8)
     init = np.zeros(len(dates), np.bool_)
     for plan, result in follow(planned, lambda _name: None, read, params):
@@ -174,7 +178,7 @@ def follow_mtcd(series: Series, dates: Sequence[Meta]) -> tuple[Classes, NDArray
     return classes, init
 
 
-def metas(world: Simulated) -> list[Meta]:
+def angles_of(world: Simulated) -> list[Meta]:
     """Day and angles of each date, as mtcd reads them."""
     return [
         Meta(int(day), "l2a", at.sun_zenith, at.sun_azimuth, at.view_zenith, at.view_azimuth)
@@ -182,11 +186,12 @@ def metas(world: Simulated) -> list[Meta]:
     ]
 
 
-def properties(scene: Path) -> tuple[float, float, float, float]:
-    """Folder of a date -> sun's zenith and azimuth, the sensor's, from its item."""
+def properties(scene: Path) -> tuple[datetime, tuple[float, float, float, float]]:
+    """Folder of a date -> when it was sensed; sun's zenith and azimuth, the sensor's."""
     about = json.loads(next(scene.glob("*.json")).read_text())["properties"]
     sun = 90 - about["view:sun_elevation"], about["view:sun_azimuth"]
-    return *sun, about["view:off_nadir"], about["view:azimuth"]
+    moment = datetime.fromisoformat(about["datetime"]).replace(tzinfo=None)
+    return moment, (*sun, about["view:off_nadir"], about["view:azimuth"])
 
 
 def counted(pairs: Iterable[tuple[Classes, Classes]]) -> Table:
