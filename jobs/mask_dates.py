@@ -27,7 +27,7 @@ RESOLUTION = 20
 """Metres."""
 
 PICTURE = 512
-"""Pixels along the longer side of a thumbnail, about."""
+"""Pixels along the longer side of a thumbnail, at most."""
 
 
 class Planes(Protocol):
@@ -142,7 +142,8 @@ def _hand_over(source: Path, target: Path) -> None:
 
 
 def _picture(plane: Bytes) -> Bytes:
-    step = max(1, max(plane.shape) // PICTURE)
+    # Every so many pixels, never a blend of classes.
+    step = -(-max(plane.shape) // PICTURE)
     colours = np.array([each.colour for each in CLASSES], np.uint8)
     picture: Bytes = colours[plane[::step, ::step]]
     return picture

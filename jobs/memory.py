@@ -160,8 +160,8 @@ class SeriesLoad:
         height, width = (
             min(side + 2 * self.margin, n) for n in self.spec.shape(list(self.spec.groups)[-1])
         )
-        # Dates that are averaged from 10 m: four pixels twice, sums of four bytes, and means.
-        averaged = min(self.dates, READ_AT_ONCE) * 30
+        # Dates that are averaged from 10 m: four pixels of two bytes, a second time while read.
+        averaged = min(self.dates, READ_AT_ONCE) * 16
         # One byte more a date: classes of the block without its margin.
         return height * width * (self.dates * (self.given + self.taken + 1) + averaged) + 2 * SMALL
 

@@ -15,6 +15,7 @@ from cube.detectors import detector
 from cube.errors import GridError, StoreError
 from cube.grid import Extent, blocks
 from cube.joined import GROUP, MASK, JoinedCube, open_masked
+from cube.kernels.halving import halve
 from cube.reading import read_band
 from cube.store import (
     Cube,
@@ -83,6 +84,18 @@ def test_a_finer_band_is_the_mean_of_four_and_nodata_where_one_is(cube: Cube) ->
     assert (found == -10000).any()
     stored = read_band(cube, GROUP, "swir16", slots, (slice(10, 20), slice(30, 40)))
     assert np.array_equal(stored, cube.read(GROUP, "swir16", slots, (slice(10, 20), slice(30, 40))))
+
+
+def test_means_are_rounded_as_numpy_rounds() -> None:
+    rng = np.random.default_rng(2)
+    fine = rng.integers(-32768, 32768, (3, 40, 60)).astype(np.int16)
+    fine[rng.random(fine.shape) < 0.05] = -10000
+    four = fine.reshape(3, 20, 2, 30, 2).astype(float)
+    expected = np.rint(four.mean(axis=(2, 4)))
+    expected[(four == -10000).any(axis=(2, 4))] = -10000
+    out = np.empty((3, 20, 30), np.int16)
+    halve(fine, -10000, out)
+    assert np.array_equal(out, expected)
 
 
 @pytest.mark.parametrize(
