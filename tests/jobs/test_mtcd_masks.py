@@ -345,6 +345,36 @@ def test_a_late_date_leaves_what_lies_before_it(tmp_path, cluster_address):
         assert made == ["31UES_20190516T105600_mtcd", "31UES_20190521T105600_mtcd"]
 
 
+@pytest.mark.cluster
+def test_a_start_that_is_too_cloudy_and_a_date_asked_for_alone(tmp_path, cluster_address):
+    """The second date must start anew, and says so; what it is made from stays what it was."""
+    overcast = {n: np.full((SIDE, SIDE), 3000 if "swir" in n else 5000, np.uint16) for n in GROUND}
+    with open_workspace(tmp_path / "w", scheduler=cluster_address) as workspace:
+        workspace.ingest(
+            write_item(tmp_path / "s", "S2_20190501", DAYS[0], overcast, level="l2a"),
+            *(write_date(tmp_path / "s", when, cloud=20) for when in DAYS[1:4]),
+        )
+        settings = {"tile": "31UES", "method": "mtcd", "options": {"nbackward": 8}}
+        alone = workspace.run("cloud-mask", **settings, datetime=DAYS[3])
+        assert alone.made == ["31UES_20190516T105600_mtcd"]
+        every = workspace.run("cloud-mask", **settings)
+        assert sorted(every.made) == [f"31UES_201905{d}T105600_mtcd" for d in ("01", "06", "11")]
+        assert every.current == alone.made
+        found = {item.id[6:14]: item for item in workspace.search(collections=["cloud-mask-mtcd"])}
+        about = {day: item.properties for day, item in found.items()}
+        assert [about[day]["clearcube:mode"] for day in sorted(about)] == [
+            "INIT", "INIT", "NOMINAL", "NOMINAL",
+        ]  # fmt: skip
+        assert about["20190506"]["clearcube:follows"] == "31UES_20190501T105600_mtcd"
+        assert "too cloudy to follow" in about["20190506"]["clearcube:mode_reason"]
+        assert {day: "state" in item.assets for day, item in found.items()} == {
+            "20190501": False, "20190506": True, "20190511": True, "20190516": True,
+        }  # fmt: skip
+        states = {target.item_id: str(target.state) for target in workspace.status()}
+        assert {states[item.id] for item in found.values()} == {"provisional"}
+        assert workspace.run("cloud-mask", **settings).made == []
+
+
 # --- a real series --------------------------------------------------------------------------------
 
 
