@@ -76,7 +76,7 @@ def test_the_table_names_every_command_and_their_options_only() -> None:
 def test_every_option_named_anywhere_exists() -> None:
     known = set(OTHERS.split())
     below = [f"run {job}" for job in (*job_names(), "stale")]
-    for name in [*COMMANDS, *below, "validate masks"]:
+    for name in [*COMMANDS, *below, "validate masks", "export netcdf", "export envi"]:
         known |= options(name.split())
     assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", TEXT)) - known == set()
 
