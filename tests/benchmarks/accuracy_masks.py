@@ -3,8 +3,9 @@
 
 ``python tests/benchmarks/accuracy_masks.py`` judges every method on the scenarios of
 ``jobs.simulate.mask_scenarios``; with ``--labels FOLDER``, the real series s2-l2a-31UES, also on
-cells of 80 m labelled by eye. Dates on which mtcd starts (INIT: one date alone, no shadows) are
-left out of all rows and have a table of their own.
+cells of 80 m labelled by eye. Dates on which mtcd starts, INIT (one date alone, no shadows) or
+BACKWARD (references of later dates), are left out of all rows and have a table of their own, in
+both ways.
 """
 
 import argparse
@@ -35,6 +36,9 @@ Classes = NDArray[np.uint8]
 HECTARES = 0.04
 """Of a pixel of 20 m."""
 
+ALONE = MtcdParams(nbackward=100)
+"""More dates than a series has: every start is an INIT."""
+
 BLUE = 1200
 """dn of blue above which the one-line rule says cloud."""
 
@@ -63,8 +67,12 @@ def simulated(seeds: Sequence[int]) -> None:
             table = counted((t[k], c[k]) for (t, c), k in zip(pairs, later, strict=True))
             accuracy.append([scenario.name, name, *cells(figures(table))])
             if name == "mtcd":
-                first = counted((t[~k], c[~k]) for (t, c), k in zip(pairs, later, strict=True))
-                starts.append([scenario.name, *cells(figures(first))])
+                alone = [follow_mtcd(w.series, angles_of(w), params=ALONE)[0] for w in worlds]
+                for mode, firsts in (("BACKWARD", [c for _, c in pairs]), ("INIT", alone)):
+                    first = counted(
+                        (t[~k], c[~k]) for (t, _), c, k in zip(pairs, firsts, later, strict=True)
+                    )
+                    starts.append([scenario.name, mode, *cells(figures(first))])
             if scenario.name in ("season", "small-clouds"):
                 sizes.append([scenario.name, name, *by_area(pairs)])
             if scenario.name == "season":
@@ -81,7 +89,7 @@ def simulated(seeds: Sequence[int]) -> None:
     title("Simulated, seeds " + " ".join(map(str, seeds)))
     markdown(["scenario", "method", *heads], accuracy)
     title("Dates on which mtcd starts")
-    markdown(["scenario", *heads], starts)
+    markdown(["scenario", "mode", *heads], starts)
     title("Clouds of which half is found, by size; share of their pixels")
     borders = ["< 1 ha", *(f"from {size:g} ha" for size in SIZES_HA)]
     markdown(["scenario", "method", *borders], sizes)
@@ -151,10 +159,13 @@ def methods(
 
 
 def follow_mtcd(
-    series: Series, dates: Sequence[Meta], moments: Sequence[datetime] | None = None
+    series: Series,
+    dates: Sequence[Meta],
+    moments: Sequence[datetime] | None = None,
+    params: MtcdParams | None = None,
 ) -> tuple[Classes, NDArray[np.bool_]]:
     """Series, angles of its dates -> classes of mtcd at 20 m, and (time,) bool where it starts."""
-    params = MtcdParams()
+    params = params or MtcdParams()
     grid = choose_grid(series.bands["blue"].shape[1:], params)
     observed = {}
 
