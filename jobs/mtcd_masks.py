@@ -133,11 +133,6 @@ class ChainWork:
             f"{self.shared.settings.nbackward} dates for a start backward are there"
         )
 
-    def before(self, one: TileDate) -> list[TileDate]:
-        """Dates whose masks a date builds on, back to the start, oldest first."""
-        names = [each.name for each in self.chain]
-        return [self.shared.dates[n].one for n in names[: names.index(self._name(one))]]
-
     def stages(self, due: Sequence[TileDate]) -> list[Stage]:
         """Images of the dates that are read, then the chain."""
         shared, context = self.shared, self.shared.context
@@ -166,8 +161,7 @@ class ChainWork:
                 units,
                 run_chain,
                 lambda _unit, _result: None,
-                # A date that starts anew may need images that were not foreseen.
-                memory=memory + chain_bytes(shared.grid, shared.settings),
+                memory=chain_bytes(shared.grid, shared.settings, image=memory),
                 count=1,
                 unit=f"chain of {len(planned)} dates",
             ),

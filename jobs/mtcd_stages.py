@@ -52,6 +52,10 @@ _A_CELL = 400
 is compared eleven more of red; measured at 60 m, where all else is small."""
 
 
+_A_STATE = 80
+"""Bytes of a state for each coarse cell: its reference and the red of ten dates."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageTask:
     """What a worker needs to bring one date to the coarse grid."""
@@ -114,10 +118,16 @@ def image_bytes(spec: Spec, *, beside: bool) -> int:
     return most + SMALL
 
 
-def chain_bytes(grid: CoarseGrid, params: MtcdParams) -> int:
-    """Coarse grid, parameters -> bytes to go from date to date."""
+def chain_bytes(grid: CoarseGrid, params: MtcdParams, image: int = 0) -> int:
+    """Coarse grid, parameters, bytes to make an image -> bytes to go from date to date.
+
+    A date that starts anew may read dates that were not foreseen: then a state is held beside what
+    it takes to make their images.
+    """
     height, width = grid.shape
-    return height * width * (_A_CELL + 8 * max(0, params.stack - 10)) + SMALL
+    older = 8 * max(0, params.stack - 10)
+    state = height * width * (_A_STATE + older // 2)
+    return max(height * width * (_A_CELL + older) + SMALL, image + state)
 
 
 def make_date_image(task: ImageTask) -> None:

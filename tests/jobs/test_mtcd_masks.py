@@ -19,6 +19,7 @@ from cube.mtcd.waiting import load_found, load_image
 from cube.terrain import read_altitude
 from jobs.cloud_mask import mask_context, mask_works
 from jobs.mask_params import CloudMaskParams
+from jobs.memory import least_memory
 from jobs.mtcd_masks import ChainWork
 from jobs.mtcd_stages import chain_bytes, coarse_altitude, image_bytes, make_date_image, run_chain
 from jobs.workspace import Workspace, open_workspace
@@ -276,6 +277,8 @@ def test_memory_is_promised_for_what_is_held():
     assert 300e6 < whole < 380e6
     assert 90e6 < chain_bytes(grid, params) < 110e6
     assert chain_bytes(grid, MtcdParams(stack=50)) > chain_bytes(grid, params)
+    assert whole < chain_bytes(grid, params, image=whole) < whole + 20e6
+    assert least_memory(chain_bytes(grid, params, image=whole)) < 1 << 30
 
 
 # --- the job --------------------------------------------------------------------------------------
