@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench accuracy clean
 
 demo: $(VENV)/.base
 	$(BIN)/clearcube demo --output demo
@@ -20,6 +20,10 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.bench
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# Of the masks, on simulated scenarios; LABELS=FOLDER adds a labelled series.
+accuracy: $(VENV)/.test
+	$(BIN)/python tests/benchmarks/accuracy_masks.py $(if $(LABELS),--labels $(LABELS))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -157,11 +157,15 @@ def _plan(workspace: "Workspace", params: CloudMaskParams) -> list[Plan]:
 
 
 def _wanted(context: MaskContext, work: MaskWork) -> dict[str, TileDate]:
-    """Dates of a work that are asked for, by the ids of their masks."""
+    """Dates of a work that are asked for, and those that they follow, by the ids of their masks."""
     params = context.params
     interval = (None, None) if params.datetime is None else parse_datetime(params.datetime)
-    named = {context.item_id(one): one for one in work.dates if _is_in(one, interval)}
-    return {name: one for name, one in named.items() if params.wants(name)}
+    asked = [
+        one for one in work.dates if _is_in(one, interval) and params.wants(context.item_id(one))
+    ]
+    needed = {context.item_id(each) for one in asked for each in (*work.before(one), one)}
+    named = {context.item_id(one): one for one in work.dates}
+    return {name: one for name, one in named.items() if name in needed}
 
 
 def _is_in(one: TileDate, interval: Interval) -> bool:
@@ -355,7 +359,7 @@ def _publish(run: _Run) -> list[Failure]:
         shutil.rmtree(run.work.scratch, ignore_errors=True)
         with contextlib.suppress(OSError):
             run.work.scratch.parent.rmdir()  # only where nothing else waits in it
-    return [Failure(name, "a block of its series failed") for name in failed]
+    return [Failure(name, "something that it is made from failed") for name in failed]
 
 
 def _item(run: _Run, name: str, one: TileDate) -> Document:

@@ -37,11 +37,15 @@ UNFINISHED = re.compile(r"\.[\w.-]+?(?:\.g\d+)?\.zarr\.(?:new|gone)-\d+")
 """A store that was being made or removed."""
 
 TEMPORARY = re.compile(
-    r"\.(?:zarr\.json|blocks\.json|item\.json|c\.\d+|\d+|.+\.npy|.+\.layers)\.\d+"
+    r"\.(?:zarr\.json|blocks\.json|item\.json|c\.\d+|\d+|.+\.np[yz]|.+\.layers)\.\d+"
+    r"|\..+\.np[yz]\.new"
     r"|\..+\.png\.new-\d+"
     r"|\..+\.tif\.(?:plain|cog)-\d+\.tif(?:\.[\w.]+)?"
 )
 """A file that was being written: of a store, a product, a block, a picture, a COG."""
+
+WAITING = (".layers", ".npy", ".npz")
+"""Endings of files in scratch."""
 
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
@@ -296,7 +300,7 @@ def _product_debris(
 def _is_of_product(item_id: str, file: Path) -> bool:
     if file.is_symlink() or not file.is_file():
         return False
-    own = file.name.startswith(f"{item_id}_") and file.suffix in (".tif", ".png")
+    own = file.name.startswith(f"{item_id}_") and file.suffix in (".tif", ".png", ".npz")
     return own or file.name in (BLOCKS, ITEM) or TEMPORARY.fullmatch(file.name) is not None
 
 
@@ -318,7 +322,7 @@ def _scratch_debris(
             file
             for file in _children(each)
             if not _is_folder(file)
-            and (file.suffix in (".layers", ".npy") or TEMPORARY.fullmatch(file.name) is not None)
+            and (file.suffix in WAITING or TEMPORARY.fullmatch(file.name) is not None)
         ]
         foreign = [file for file in _children(each) if file not in ours]
         unknown += foreign

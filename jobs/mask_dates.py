@@ -72,7 +72,9 @@ def write_date(task: MaskDateTask) -> dict[str, Any]:
     known = {(entry.time, entry.key) for entry in open_store(task.store).valid_dates}
     if (task.time, content) not in known:
         _stage(task, content, planes)
-    folder = Path(task.folder) / content
+    handed = [checksum(Path(path)) for _, path in sorted(task.beside.items())]
+    # What is handed over may differ where the pixels do not: nothing of before is written over.
+    folder = Path(task.folder) / (combined([content, *handed]) if handed else content)
     files = {
         name: _kept(task, folder / f"{task.item_id}_{name}.tif")
         or _write(folder / f"{task.item_id}_{name}.tif", task.spec.extent, name, plane)

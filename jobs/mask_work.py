@@ -80,6 +80,9 @@ class MaskWork(Protocol):
     def scratch(self) -> Path | None:
         """What can be removed once the masks are published."""
 
+    def before(self, one: TileDate) -> Sequence[TileDate]:
+        """Dates whose masks that of a date follows: they are made with it."""
+
     def recipe(self, one: TileDate) -> Recipe:
         """All that the mask of a date is made from; of one that was made just now, as it was."""
 

@@ -117,6 +117,11 @@ class ChainWork:
         times = [self.shared.dates[name].one.time for name in names]
         return min(times), max(times) + _AFTER
 
+    def before(self, one: TileDate) -> Sequence[TileDate]:
+        """The dates of the chain up to it."""
+        names = [each.name for each in self.chain]
+        return [self.shared.dates[name].one for name in names[: names.index(self._name(one))]]
+
     def recipe(self, one: TileDate) -> Recipe:
         """What the mask of a date is made from; of one that was made just now, as it was."""
         return self.shared.recipes.recipe(self._name(one))

@@ -83,6 +83,10 @@ class SeriesWork:
         """Of the masks."""
         return self.method.title
 
+    def before(self, _one: TileDate) -> Sequence[TileDate]:
+        """None: each is compared with pixels, not with masks."""
+        return ()
+
     def recipe(self, one: TileDate) -> Recipe:
         """The same for all: each date is compared with every other."""
         return self._recipe

@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "deploy/README.md")),
     *(ROOT / package / "DESIGN.md" for package in ("cube", "catalog", "jobs")),
+    ROOT / "cube/ACCURACY.md",
 ]
 OTHERS = """--build --constraint --date --detach --file --memory-limit --nthreads --nworkers --rm
 --strict --tag"""
@@ -83,8 +84,8 @@ def test_every_option_named_anywhere_exists() -> None:
 
 def test_make_has_the_targets_that_are_named() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake (demo|test|check|bench|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", README))
-    assert named == {"demo", "test", "check", "bench"}
+    named = set(re.findall(r"\bmake (demo|test|check|bench|accuracy|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", README))
+    assert named == {"demo", "test", "check", "bench", "accuracy"}
     assert named <= targets
 
 
