@@ -84,7 +84,9 @@ def test_every_option_named_anywhere_exists() -> None:
 
 def test_make_has_the_targets_that_are_named() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake (demo|test|check|bench|accuracy|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", README))
+    named = set(
+        re.findall(r"\bmake (demo|test|check|bench|accuracy|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", README)
+    )
     assert named == {"demo", "test", "check", "bench", "accuracy"}
     assert named <= targets
 
