@@ -26,7 +26,7 @@ class Series:
 class TemporalMethod:
     """One way to tell cloud and shadow along the time axis: its declaration and its kernel call.
 
-    A pixel depends on its own series and on neighbours within ``halo``: a block that is given with
+    Before ``finish`` a pixel depends on its own series and on neighbours within ``halo``: a block that is given with
     that many pixels around it, cut back afterwards, equals that part of the whole.
     """
 
@@ -51,5 +51,8 @@ class TemporalMethod:
     what is said of a date."""
     bytes_a_date: int
     """Bytes a pixel and date that ``detect`` takes at most beside the series it is given."""
+    finish: Callable[[NDArray[np.uint8], Any], NDArray[np.uint8]] | None = None
+    """``(classes, params)`` -> the same, each date smoothed or grown by itself: done on whole dates,
+    so that blocks need no margin for it."""
     mask: bool = False
     """Whether it starts from a single-date mask."""

@@ -57,9 +57,12 @@ class MaskDateTask:
 
 
 def date_bytes(spec: Spec) -> int:
-    """Store -> bytes to finish one date: its planes, a second time while shards are written."""
+    """Store -> bytes to finish one date: its planes, a second time while shards are written.
+
+    A method that finishes whole dates holds classes three times, and distances of two bytes.
+    """
     height, width = spec.shape(GROUP)
-    return 2 * (len(spec.variables) + 1) * height * width + SMALL
+    return max(2 * (len(spec.variables) + 1), 5) * height * width + SMALL
 
 
 def write_date(task: MaskDateTask) -> dict[str, Any]:

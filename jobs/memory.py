@@ -169,11 +169,11 @@ class SeriesLoad:
 def series_side(memory: int, workers: int, load: SeriesLoad) -> int:
     """Bytes of a worker, number of them -> side of a block, pixels of 20 m.
 
-    Whole chunks, several along a side where they fit, as the margin is read from whole chunks, too;
-    yet so small that every worker has two.
+    Whole chunks. With a margin, which is read from whole chunks too, several along a side where they
+    fit; yet so small that every worker has two blocks.
     """
     longest = max(load.spec.shape(list(load.spec.groups)[-1]))
-    for chunks in range(MOST_CHUNKS, 1, -1):
+    for chunks in range(MOST_CHUNKS if load.margin else 1, 1, -1):
         side = chunks * MAX_CHUNK
         if ceil(longest / side) ** 2 >= 2 * workers and fits(memory, load.block_bytes(side)):
             return side

@@ -53,13 +53,18 @@ class BlockPlanes:
     files: tuple[tuple[Block, str], ...]
     index: int
     shape: tuple[int, int]
+    method: str
+    settings: Mapping[str, Any]
 
     def read(self) -> Mapping[str, NDArray[np.uint8]]:
-        """(y, x) uint8 classes of the whole extent."""
-        plane = np.empty(self.shape, np.uint8)
+        """(y, x) uint8 classes of the whole extent, finished."""
+        plane = np.empty((1, *self.shape), np.uint8)
         for block, path in self.files:
-            plane[block.window(1)] = np.load(path, mmap_mode="r")[self.index]
-        return {MASK: plane}
+            plane[(0, *block.window(1))] = np.load(path, mmap_mode="r")[self.index]
+        method = detector(self.method)
+        if method.finish is not None:
+            plane = method.finish(plane, method.params.model_validate(dict(self.settings)))
+        return {MASK: plane[0]}
 
 
 @dataclass
@@ -142,13 +147,16 @@ class SeriesWork:
         is_ready = PENDING not in self._recipe.inputs.values()
         units = list(self._units(due, wanted, grid)) if is_ready else []
         files = tuple((unit.payload.block, unit.payload.path) for unit in units)
+        settings = context.settings.model_dump(mode="json")
         done: set[str] = set()
 
         def count(unit: Unit, _result: Any) -> None:
             done.add(unit.key)
             if len(done) == len(units):
                 for index, one in enumerate(due):
-                    self._planes[context.item_id(one)] = BlockPlanes(files, index, shape)
+                    self._planes[context.item_id(one)] = BlockPlanes(
+                        files, index, shape, self.method.name, settings
+                    )
 
         height, width = (min(side, n) for n in shape)
         return [

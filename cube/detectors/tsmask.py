@@ -31,8 +31,8 @@ SETTLED = 6
 """Dates on each side that make a date final: the longest segments, of 3, are compared with 3 clear
 observations on each side, and about every second date is cloudy."""
 
-BYTES_A_DATE = 3
-"""Classes, those that the filter or the buffer makes of them, and one to spare."""
+BYTES_A_DATE = 2
+"""Classes, and one to spare."""
 
 _PUBLISHED_NODATA = -999
 """Of the published program's input; what is less counts as that too, and zero."""
@@ -153,7 +153,12 @@ def rules(params: TsmaskParams) -> Rules:
 
 
 def find(series: Series, params: TsmaskParams) -> NDArray[np.uint8]:
-    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes.
+    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes: `label`, then `smooth`."""
+    return smooth(label(series, params), params)
+
+
+def label(series: Series, params: TsmaskParams) -> NDArray[np.uint8]:
+    """(time, y, x) dn of six bands -> (time, y, x) uint8 classes, each pixel by its series alone.
 
     Classes are no_observation, clear, cloud, cloud_shadow and thin_cloud. The series is taken as
     it comes: ``window`` is for whoever cuts it. ``MaskError`` where there are too few dates, or too many.
@@ -173,8 +178,12 @@ def find(series: Series, params: TsmaskParams) -> NDArray[np.uint8]:
     if classes.size:
         flat = Spectra(*(band.reshape(dates, -1) for band in bands))
         detect(flat, rules(params), classes.reshape(dates, -1))
-        classes = _buffered(_filtered(classes, params), params)
     return classes
+
+
+def smooth(classes: NDArray[np.uint8], params: TsmaskParams) -> NDArray[np.uint8]:
+    """(time, y, x) uint8 classes -> the same after filter and buffer, each date by itself."""
+    return _buffered(_filtered(classes, params), params) if classes.size else classes
 
 
 def provisional(days: NDArray[np.int32], _params: TsmaskParams) -> NDArray[np.bool_]:
@@ -182,11 +191,6 @@ def provisional(days: NDArray[np.int32], _params: TsmaskParams) -> NDArray[np.bo
     place = np.arange(days.size)
     found: NDArray[np.bool_] = np.minimum(place, place[::-1]) < SETTLED
     return found
-
-
-def halo(params: TsmaskParams) -> int:
-    """Parameters -> pixels of 20 m: what the filter and the buffer reach."""
-    return _REACH[params.filter] + int(params.buffer // PIXEL)
 
 
 _REACH = {"none": 0, "3x3": 1, "5x5": 2}
@@ -239,8 +243,9 @@ DETECTOR = TemporalMethod(
     title="Cloud and shadow as what stands out of a pixel's own series",
     params=TsmaskParams,
     bands=BAND_NAMES,
-    halo=halo,
-    detect=find,
+    halo=lambda _params: 0,
+    detect=label,
+    finish=smooth,
     provisional=provisional,
     bytes_a_date=BYTES_A_DATE,
 )

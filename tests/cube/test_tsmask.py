@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cube import masks
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, THIN_CLOUD, WATER
 from cube.detectors import detector
-from cube.detectors.tsmask import BAND_NAMES, TsmaskParams, find, halo, provisional
+from cube.detectors.tsmask import BAND_NAMES, TsmaskParams, find, label, provisional, smooth
 from cube.errors import MaskError
 from cube.kernels import neighbours
 from cube.landscape import COVERS, build_landscape, coarsen
@@ -264,19 +264,18 @@ def test_the_real_series(shared):
 
 @pytest.mark.parametrize("filtered", ["none", "3x3", "5x5"])
 @pytest.mark.parametrize("buffer", [0, 20, 30, 60])
-def test_blocks_with_their_halo_are_the_whole(filtered, buffer):
+def test_blocks_make_whole_dates_that_are_then_smoothed(filtered, buffer):
     params = TsmaskParams(filter=filtered, buffer=buffer)
     dn = np.tile(season()[0][:, :20, :75, :75], (1, 1, 2, 2))
     dn[:, ::7, 20:90, :40] = -10000
-    whole = classes_of(dn, params)
-    reach = halo(params)
+    made = np.empty(dn.shape[1:], np.uint8)
     for size in (64, 100):
         for y in range(0, 150, size):
             for x in range(0, 150, size):
-                top, left = max(y - reach, 0), max(x - reach, 0)
-                given_ = dn[:, :, top : y + size + reach, left : x + size + reach]
-                block = classes_of(given_, params)[:, y - top :, x - left :][:, :size, :size]
-                np.testing.assert_array_equal(block, whole[:, y : y + size, x : x + size])
+                block = slice(None), slice(y, y + size), slice(x, x + size)
+                made[block] = label(series(dn[(slice(None), *block)]), params)
+        np.testing.assert_array_equal(smooth(made, params), classes_of(dn, params))
+        assert smooth(made[3:4], params).shape == (1, 150, 150)
 
 
 PLANES = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
@@ -340,9 +339,8 @@ def test_an_empty_block():
 
 def test_the_declaration():
     method = detector("tsmask")
-    assert method.detect is find
-    assert [method.halo(TsmaskParams(filter=f)) for f in ("none", "3x3", "5x5")] == [0, 1, 2]
-    assert method.halo(TsmaskParams(buffer=60)) == 4
+    assert (method.detect, method.finish) == (label, smooth)
+    assert method.halo(TsmaskParams(filter="5x5", buffer=60)) == 0
     assert TsmaskParams.model_validate({"window": "24"}).window == 24
     assert PUBLISHED.window == "all"
     for field in TsmaskParams.model_fields.values():
