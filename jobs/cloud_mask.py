@@ -140,9 +140,9 @@ def _plan(workspace: "Workspace", params: CloudMaskParams) -> list[Plan]:
         if due:
             runs.append(_Run(context, work, store, due))
     if not targets:
-        asked = params.datetime or "any time"
-        why = f": {notes[0]}" if notes else ""
-        raise RequestError(f"no date of {context.tile} in {asked} gets a mask{why}")
+        asked = "" if params.datetime is None else f" in {params.datetime}"
+        why = f": {notes[0].removeprefix(f'{context.tile}: ')}" if notes else ""
+        raise RequestError(f"no date of {context.tile}{asked} gets a mask{why}")
     ready = [run for run in runs if run.is_ready]
     pending = [run for run in runs if run not in ready]
     first = Plan(
@@ -210,9 +210,13 @@ def _target(
         work.recipe(one),
         provisional=work.provisional(one),
     )
-    if item is None or target.is_due or mask_slot(store, item, one) is not None:
+    manner = tuple(filter(None, [work.manner(one)]))
+    if target.is_due:
+        # First, as tables show the first few reasons only.
+        return replace(target, because=manner + target.because)
+    if item is None or mask_slot(store, item, one) is not None:
         return target
-    because = (f"{store.path} does not hold it",)
+    because = (*manner, f"{store.path} does not hold it")
     return Target(context.collection, item_id, State.MISSING, because)
 
 

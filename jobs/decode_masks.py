@@ -31,6 +31,7 @@ from jobs.dates import PENDING, TileDate, pixel_checksum, tile_dates, time_of
 from jobs.errors import RequestError
 from jobs.job import Job, Plan, Stage, TileParams, Unit
 from jobs.mask_item import MadeMask, mask_id, mask_item
+from jobs.mask_params import methods
 from jobs.memory import mask_bytes
 from jobs.runner.publish import checksum, keep_beside, publish, published
 from jobs.states import assess
@@ -112,7 +113,8 @@ def mask_level(name: str) -> str:
             return level
     held = [e.name for e in encodings() if is_held(e.reads[0])]
     raise BandError(
-        f"no cube holds masks of the encoding {name!r}; decode-masks knows {' '.join(held)}"
+        f"no cube holds masks of the encoding {name!r}; decode-masks knows {' '.join(held)}, "
+        f"cloud-mask {' '.join(methods())}"
     )
 
 

@@ -1,21 +1,24 @@
 """What an item holds at one place, and how it came to hold it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
+from catalog.collections import DEM
 from catalog.search import tile_of
 from cube.decoding import MaskReading, has_mask, mask_group, variables_read
 from cube.encodings import encodings
 from cube.errors import CubeError, GridError
 from cube.joined import GROUP, JoinedCube
 from cube.place import Place, read_place
+from cube.reading import read_band
 from cube.store import Cube, DateEntry, open_store
 from jobs.errors import RequestError
 from jobs.explain_month import explain_month
 from jobs.item_names import find_item
 from jobs.pixel_dates import (
+    band_names,
     mask_document,
     meaning,
     read_pixel,
@@ -103,9 +106,10 @@ def _explain_series(workspace: "Workspace", item: Document, place: Place) -> Doc
     row, column = place.pixel(cube.spec.extent, cube.spec.groups[GROUP])
     inputs = properties.get("clearcube:inputs", {})
     series = [e for e in cube.valid_dates if any(s["id"] in inputs for s in e.items)]
-    dates = [_cube_date(cube, each, GROUP, place, MaskReading(name)) for each in series]
+    dates = [_series_date(cube, each, place, MaskReading(name)) for each in series]
     own = {scene for scene, _ in raw_inputs(item)}
-    held = dict(_assets(item, place)).get("mask", {}).get("values")
+    assets = dict(_assets(item, place))
+    held = assets.get("mask", {}).get("values")
     shown = [d["mask"]["code"] for d in dates if d["mask"] and own & set(d["scenes"])]
     return {
         "kind": "series",
@@ -117,10 +121,38 @@ def _explain_series(workspace: "Workspace", item: Document, place: Place) -> Doc
         "pixel": [row, column],
         "scenes": sorted(own),
         "dates": dates,
-        "gone": sorted(inputs.keys() - {s["id"] for e in series for s in e.items}),
+        "gone": [name for name in sorted(inputs) if _is_lost(workspace, name, series)],
+        "others": [name for name in sorted(inputs) if not _is_scene(workspace, name)],
+        "bits": assets.get("bits", {}).get("meaning", []),
         "item_value": held[0] if held else None,
         "agrees": held[0] == shown[0] if held and shown else None,
     }
+
+
+def _series_date(cube: Cube, entry: DateEntry, place: Place, reading: MaskReading) -> Document:
+    """A date at 20 m with the finer bands, too, as methods read them."""
+    found = _cube_date(cube, entry, GROUP, place, reading)
+    row, column = place.pixel(cube.spec.extent, cube.spec.groups[GROUP])
+    window = slice(row, row + 1), slice(column, column + 1)
+    finest = next(iter(cube.spec.groups))
+    finer = {
+        name: int(read_band(cube, GROUP, name, [entry.slot], window)[0, 0, 0])
+        for name in band_names(cube, [entry], finest)
+    }
+    return found | {"values": values_document(finer) | found["values"]}
+
+
+def _is_scene(workspace: "Workspace", name: str) -> bool:
+    """Whether an input is no mask that a date follows, and no DEM; what is gone may be one."""
+    return not any(
+        "clearcube:job" in found["properties"] or found["collection"] == DEM
+        for found in workspace.catalog.find(name)
+    )
+
+
+def _is_lost(workspace: "Workspace", name: str, series: Sequence[DateEntry]) -> bool:
+    held = {source["id"] for entry in series for source in entry.items}
+    return name not in held and _is_scene(workspace, name)
 
 
 _SAID = ("clearcube:status", "clearcube:mode", "clearcube:mode_info", "clearcube:mode_reason")

@@ -83,6 +83,9 @@ class MaskWork(Protocol):
     def before(self, one: TileDate) -> Sequence[TileDate]:
         """Dates whose masks that of a date follows: they are made with it."""
 
+    def manner(self, one: TileDate) -> str:
+        """How a date that is due will be done, and why; empty where all are done alike."""
+
     def recipe(self, one: TileDate) -> Recipe:
         """All that the mask of a date is made from; of one that was made just now, as it was."""
 

@@ -140,9 +140,9 @@ def mode_fields(planned: Planned, tests: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def mode_notes(planned: Iterable[Planned]) -> list[str]:
-    """Plan -> one line a date: its mode, what that means for it, and why it has it."""
-    return [f"{each.name}: {each.mode} ({each.info}; {each.reason})" for each in planned]
+def mode_text(planned: Planned) -> str:
+    """One date of a plan -> its mode, what that means for it, and why it has it."""
+    return f"{planned.mode} ({planned.info}; {planned.reason})"
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ from jobs.mtcd_dates import (
     Recipes,
     chains,
     mode_fields,
-    mode_notes,
+    mode_text,
     plan_dates,
     recorded_mode,
     usable_dates,
@@ -96,16 +96,12 @@ class ChainWork:
 
     @property
     def notes(self) -> Sequence[str]:
-        """What is to be said of the tile, and in which mode dates are done that are to be done."""
-        items, recipes = self.shared.items, self.shared.recipes
-        due = [
-            recipes.mode(each.name)
-            for each in self._asked()
-            if each.name not in items
-            or items[each.name]["properties"].get("clearcube:fingerprint")
-            != recipes.recipe(each.name).fingerprint
-        ]
-        return [*self.remarks, *mode_notes(due)]
+        """What is to be said of the tile."""
+        return self.remarks
+
+    def manner(self, one: TileDate) -> str:
+        """Mode, what that means for the date, and why."""
+        return mode_text(self.shared.recipes.mode(self._name(one)))
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:

@@ -92,6 +92,10 @@ class SeriesWork:
         """None: each is compared with pixels, not with masks."""
         return ()
 
+    def manner(self, _one: TileDate) -> str:
+        """All are done alike."""
+        return ""
+
     def recipe(self, one: TileDate) -> Recipe:
         """The same for all: each date is compared with every other."""
         return self._recipe
@@ -265,10 +269,11 @@ def _long_enough(
     for series, dates, span in found:
         notes: Sequence[str] = ()
         if len(series) < least:
+            wider = "" if len(series) == len(context.dates) else ", or set a wider window"
             notes = [
                 f"{context.tile}: {len(dates)} dates from {dates[0].time.date()} on get no "
                 f"{method.name} mask: their series has {len(series)} dates, fewer than "
-                f"min_observations={least}; ingest more, or set a wider window"
+                f"min_observations={least}; ingest more{wider}"
             ]
             dates = []
         works.append(SeriesWork(context, method, series, dates, span, notes=notes))

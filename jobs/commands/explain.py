@@ -236,6 +236,10 @@ def _series(found: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield from _table(["", "date", "", "class"], rows)
     yield from _values(found["dates"])
+    for line in found["bits"]:
+        yield from _wrapped(f"  bits: {line}", 8)
+    for name in found["others"]:
+        yield f"  follows or uses {name}"
     for scene in found["gone"]:
         yield f"  no longer in the cube: {scene}"
     said = {True: "agrees", False: "DIFFERS", None: "could not be compared"}[found["agrees"]]

@@ -49,8 +49,19 @@ MASK = {
     "clearcube:classes": {"clear": 62.5, "cloud": 37.5},
     "clearcube:clear_percentage": 62.5,
     "clearcube:observed_percentage": 100,
-    "clearcube:contradictory_pixels": 0,
 }
+DECODED = {"clearcube:contradictory_pixels": 0}
+FOUND = {
+    "clearcube:pixels": "0123456789abcdef",
+    "clearcube:dates": 72,
+    "clearcube:mode": "NOMINAL",
+    "clearcube:mode_info": "L2 from previous",
+    "clearcube:mode_reason": "5.0 days after the previous date; a start is made from 15 on",
+    "clearcube:reads": ["31UES_20190516T105659_mtcd"],
+    "clearcube:follows": "31UES_20190511T105659_mtcd",
+    "clearcube:evaluated": {"shadow": "evaluated", "high_cloud": "not evaluated: no cirrus band"},
+}
+MASKS = {"clearcube:masks": "tsmask-wide", "clearcube:generation": 2, "clearcube:dates": 72}
 SYNTHESIS = {"clearcube:period": "2019-05", "clearcube:mask": "scl", "clearcube:dates": 9}
 ASSET = {
     "clearcube:file": "/d/stack.tif",
@@ -63,6 +74,9 @@ KINDS = {
     "scene": SCENE,
     "cube": {**RECIPE, **CUBE},
     "mask": {**RECIPE, **MASK},
+    "decoded": {**RECIPE, **MASK, **DECODED},
+    "found": {**RECIPE, **MASK, **FOUND},
+    "masks": {**RECIPE, **MASKS},
     "synthesis": {**RECIPE, **SYNTHESIS},
 }
 EVERY = {name: value for fields in KINDS.values() for name, value in fields.items()}
@@ -88,6 +102,14 @@ WRONG = {
     "clearcube:clear_percentage": "62 %",
     "clearcube:observed_percentage": -1,
     "clearcube:contradictory_pixels": 0.5,
+    "clearcube:pixels": "0123",
+    "clearcube:mode": "nominal",
+    "clearcube:mode_info": None,
+    "clearcube:mode_reason": 5,
+    "clearcube:reads": "31UES_20190516T105659_mtcd",
+    "clearcube:follows": None,
+    "clearcube:evaluated": {"shadow": True},
+    "clearcube:masks": "",
     "clearcube:dates": "4",
     "clearcube:period": 2019,
     "clearcube:mask": None,

@@ -92,7 +92,9 @@ BAD_REQUESTS = {
     (*MONTH, "--period", "week"): ("period='week'", "'month'"),
     # what there is no command, job or value for
     ("nosuch",): ("No such command 'nosuch'; see clearcube --help",),
-    ("run", "nosuch"): ("no job is called 'nosuch'; there are cube decode-masks synthesis",),
+    ("run", "nosuch"): (
+        "no job is called 'nosuch'; there are cube decode-masks cloud-mask synthesis",
+    ),
     ("explain-mask", "clm", "256"): ("256 is out of the range of clm (uint8); give 0 to 255",),
     ("explain-mask", "nosuch", "1"): ("no mask encoding is called 'nosuch'",),
     ("explain-mask", "clm", "many"): ("clm values are whole numbers, not many",),

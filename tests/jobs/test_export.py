@@ -3,7 +3,8 @@
 import fcntl
 import json
 import os
-import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import pytest
 import rasterio
 import xarray as xr
 
-import jobs.export
 from cube.grid import Extent
 from cube.rasters import write_cog
 from cube.store import DateEntry, Spec, StagedDate, commit_date, create_cube
@@ -229,26 +229,44 @@ def test_what_is_not_of_an_export_stays(export: Call, tmp_path: Path) -> None:
     assert export("envi", "--out", "other").refused("other holds thesis.txt")
 
 
+FULL = """
+import resource, sys
+import jobs.cli, jobs.export
+
+kind = sys.argv.pop()
+module = getattr(jobs.export, kind)
+write = getattr(module, f"write_{kind}")
+
+def on_a_full_disk(*arguments):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        return write(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+setattr(module, f"write_{kind}", on_a_full_disk)
+jobs.cli.main()
+"""
+"""The command, in a process of its own: no file of the tests' own may hit the limit."""
+
+
 @pytest.mark.parametrize("kind", ["netcdf", "envi"])
 def test_a_full_disk_leaves_what_was_there(
-    export: Call, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    export: Call, space: Path, tmp_path: Path, kind: str
 ) -> None:
     out = tmp_path / "out"
     assert export(kind, "--out", out, "--bands", "blue").status == 0
     before = contents(out)
-    module = getattr(jobs.export, kind)
-    write = getattr(module, f"write_{kind}")
-
-    def on_a_full_disk(*arguments: Any) -> Any:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        try:
-            return write(*arguments)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-    monkeypatch.setattr(module, f"write_{kind}", on_a_full_disk)
-    export(kind, "--out", out).refused("cannot write")
+    words = ["--workspace", space, "export", kind, "--tile", "31UES"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *map(str, words), "--out", str(out), "--bands", "blue", kind],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "clearcube: cannot write" in done.stderr
     assert contents(out) == before
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 

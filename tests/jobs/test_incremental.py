@@ -429,18 +429,15 @@ def _unreject(workspace: Workspace, name: str) -> None:
 # --- real scenes ----------------------------------------------------------------------------------
 
 LATE = ("20190426", "20190610", "20190615")
-"""Dates that come late; by wasp the first touches April and May, by median April alone."""
+"""Dates that come late; by wasp the first touches April and May."""
 
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "stale"),
-    [("median", ("2019-04", "2019-06")), ("wasp", ("2019-04", "2019-05", "2019-06"))],
-)
 def test_three_late_dates_of_a_real_spring(
-    method: str, stale: tuple[str, ...], shared: Path, clearcube, scheduler, tmp_path: Path
+    shared: Path, clearcube, scheduler, tmp_path: Path
 ) -> None:
+    method, stale = "wasp", ("2019-04", "2019-05", "2019-06")
     folder = shared / "s2-l2a-31UES" / "sentinel-2-l2a"
     spring = sorted(folder.glob("S2_31UES_20190[456]*/*_L2A.json"))
     late = [path for path in spring if path.name[9:17] in LATE]

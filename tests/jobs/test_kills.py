@@ -605,7 +605,7 @@ def test_the_disk_of_a_driver_is_full(point, first, commands, quiet, cluster_add
 
 FULL_WORKER = [
     Point("cube.store:StagedDate.write", "before", 3),
-    Point("jobs.compositing:_save", about=".layers"),
+    Point("jobs.compositing:save", about=".layers"),
     Point("jobs.compositing:write_file"),
 ]
 

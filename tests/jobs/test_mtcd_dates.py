@@ -17,7 +17,7 @@ from jobs.mtcd_dates import (
     Recipes,
     chains,
     mode_fields,
-    mode_notes,
+    mode_text,
     plan_dates,
     recorded_mode,
     usable_dates,
@@ -63,7 +63,7 @@ def test_three_products_as_startmaja_plans_them():
     dates = named(*(day(when, scene(name, when)) for name, when in MAY_2021))
     found = planned(dates)
     assert [each.mode for each in found.values()] == ["INIT", "NOMINAL", "NOMINAL"]
-    assert mode_notes(found.values()) == [
+    assert [f"{name}: {mode_text(each)}" for name, each in found.items()] == [
         "31TFJ_20210512T104021_mtcd: INIT (Init mode - No previous L2; Not enough L1 products "
         "available for a BACKWARD mode. Beginning with INIT...)",
         "31TFJ_20210514T102559_mtcd: NOMINAL (L2 from previous; 2.0 days after the previous date; "

@@ -344,6 +344,10 @@ def test_a_late_date_leaves_what_lies_before_it(tmp_path, cluster_address):
         assert states_of["31UES_20190511T105600_mtcd"] == "current"
         assert states_of["31UES_20190516T105600_mtcd"] == "missing"
         assert states_of["31UES_20190521T105600_mtcd"] == "stale"
+        # The table of the plan says how each will be done, and why.
+        mode, why = stale["31UES_20190516T105600_mtcd"].because
+        assert mode.startswith("NOMINAL (L2 from previous; 5.0 days after the previous date; ")
+        assert why == "not made yet"
         made = workspace.run("cloud-mask", **request()).made
         assert made == ["31UES_20190516T105600_mtcd", "31UES_20190521T105600_mtcd"]
 
