@@ -84,8 +84,12 @@ def _write_pixels(file: Path, stack: Stack, layer: Layer, advance: Advance) -> N
         "nodata": layer.nodata,
         "INTERLEAVE": "BSQ",
     }
-    # All that GDAL would put into a file beside is in the header.
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(file, "w", **profile) as raster:
+    # All that GDAL would put into a file beside is in the header, which it must see beside the raster:
+    # loaders of remote files have it look at none.
+    with (
+        rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="FALSE"),
+        rasterio.open(file, "w", **profile) as raster,
+    ):
         for index, day in enumerate(stack.days()):
             for first, last in strips(height):
                 window = slice(first, last), slice(0, width)

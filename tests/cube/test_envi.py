@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,13 @@ TIMES = tuple(np.array(["2019-05-16T10:56:59.024", "2019-06-15T10:56:59"], "M8[m
 
 def reader(pixels: np.ndarray) -> Read:
     return lambda dates, window: pixels[(dates, *window)]
+
+
+@pytest.fixture(autouse=True)
+def beside() -> Iterator[None]:
+    """GDAL sees the header beside a raster, whatever loaders of other tests told it."""
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):
+        yield
 
 
 def stack() -> tuple[Stack, np.ndarray, np.ndarray]:
@@ -68,6 +76,13 @@ def test_a_raster_a_layer_with_a_band_a_date(tmp_path: Path) -> None:
     # Band after band, little-endian, without a header: as any program may map it.
     stored = np.fromfile(files["blue"][0], "<i2").reshape(2, 572, 6)
     np.testing.assert_array_equal(stored, dn)
+
+
+def test_after_a_loader_that_has_gdal_look_at_no_other_file(tmp_path: Path) -> None:
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        write_envi(tmp_path, stack()[0])
+    with rasterio.open(tmp_path / "31UES_blue.img") as raster:
+        np.testing.assert_array_equal(raster.read(), stack()[1])
 
 
 def test_headers_name_dates_wavelengths_and_classes(tmp_path: Path) -> None:

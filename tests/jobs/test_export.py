@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ EXTENT = Extent(32631, 574680, 5621800, 575320, 5622440)  # 64 x 64 at 10 m, 32 
 TIMES = ["2019-05-01T10:50:22", "2019-05-16T10:56:59", "2019-06-15T10:56:59"]
 NAMES = ["31UES_20190501T105022", "31UES_20190516T105659", "31UES_20190615T105659"]
 Call = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def beside() -> Iterator[None]:
+    """GDAL sees the header beside a raster, whatever loaders of other tests told it."""
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"):
+        yield
 
 
 @pytest.fixture(scope="module")
