@@ -29,6 +29,7 @@ from cube.composite import (
     day_of,
 )
 from cube.errors import GridError
+from cube.facts import DateFacts
 from cube.periods import Period
 
 STATUS_NAMES = {
@@ -94,6 +95,7 @@ def account(
     days: Sequence[int],
     cloud_weight: Sequence[float] | None,
     blue: Sequence[int],
+    facts: Sequence[DateFacts] = (),
 ) -> Account:
     """(time,) dn by band, classes, ascending days of one pixel -> how its synthesis follows.
 
@@ -114,6 +116,7 @@ def account(
         if cloud_weight is None
         else _column([cloud_weight[i] for i in inside], np.float32),
         blue=_column([blue[i] for i in inside], np.int16),
+        facts=tuple(facts[i] for i in inside) if facts else (),
     )
     if method.explain is None:
         found = _asked(method, observations, period, params)

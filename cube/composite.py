@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA
+from cube.facts import DateFacts
 from cube.periods import Period
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Observations:
     """Weight by distance to clouds in [0, 1]; given to methods that declare ``weights_cloud``."""
     blue: NDArray[np.int16]
     """dn of the blue band on this grid; nodata -10000."""
+    facts: tuple[DateFacts, ...] = ()
+    """One a date, those that the method declares; none for methods that declare none."""
 
     def row_tiles(self) -> Iterator[tuple[int, int]]:
         """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
@@ -106,6 +109,8 @@ class Method:
     explain: "Callable[[Observations, Period, Any], Account] | None" = None
     """``(observations of one pixel, period, params)`` -> what was made of each date and how the
     numbers follow, without the kernel (see ``cube.account``); None: it is asked through its kernel."""
+    facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
+    """``params`` -> names of the facts of dates (``cube.facts``) that the numbers depend on."""
 
 
 def day_number(day: date) -> int:

@@ -59,7 +59,7 @@ array([[1.783, 1.783, 1.783, 1.783],
 (np.int16(4), np.int32(0))
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,7 @@ from pydantic import BaseModel
 
 from cube.composite import Composite, Method, Observations, day_number
 from cube.errors import BandError, GridError
+from cube.facts import DateFacts
 from cube.methods import method, methods
 from cube.periods import Period
 
@@ -82,6 +83,7 @@ def composite(
     days: NDArray[np.int32],
     cloud_weight: NDArray[np.float32] | None,
     blue: NDArray[np.int16],
+    facts: Sequence[DateFacts] | None = None,
 ) -> Composite:
     """(time, y, x) int16 dn by band, uint8 classes, (time,) int32 days -> (y, x) composite.
 
@@ -104,15 +106,19 @@ def composite(
         Weights in [0, 1] of ``cube.weights``, or None for methods without ``weights_cloud``.
     blue
         dn of the blue band on the same grid: it chooses among cloudy dates, for all grids alike.
+    facts
+        One a date, for methods that declare facts.
 
     Raises
     ------
     GridError
         Arrays that do not fit together, or dates out of order.
     BandError
-        No band, parameters of another method, or no cloud weight where the method needs it.
+        No band, parameters of another method, or no cloud weight or facts where the method needs
+        them.
     """
     _check(method, params, bands, classes, days, cloud_weight, blue)
+    of_dates = dates_facts(method, params, facts, len(days))
     first, last = method.window(period, params)
     start, stop = np.searchsorted(days, [day_number(first), day_number(last) + 1])
     window = slice(int(start), int(stop))
@@ -122,11 +128,27 @@ def composite(
         days=np.ascontiguousarray(days[window], np.int32),
         cloud_weight=None if cloud_weight is None else cloud_weight[window],
         blue=np.ascontiguousarray(blue[window]),
+        facts=of_dates[window],
     )
     _, height, width = classes.shape
     out = Composite.empty(tuple(bands), (height, width))
     method.composite(observations, period, params, out)
     return out
+
+
+def dates_facts(
+    method: Method, params: BaseModel, facts: Sequence[DateFacts] | None, dates: int
+) -> tuple[DateFacts, ...]:
+    """Facts of all dates -> those that the method declares; none where it declares none.
+
+    ``BandError`` where it declares some and they are not as many as dates.
+    """
+    names = method.facts(params)
+    if not names:
+        return ()
+    if facts is None or len(facts) != dates:
+        raise BandError(f"{method.name}: needs {' '.join(names)} of each date; give facts")
+    return tuple(each.only(names) for each in facts)
 
 
 def _check(

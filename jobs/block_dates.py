@@ -12,6 +12,7 @@ from cube.checksums import FILL, combined
 from cube.composite import EPOCH
 from cube.decoding import MaskReading, read_classes, variables_read
 from cube.errors import StoreError
+from cube.facts import DateFacts
 from cube.grid import Block
 from cube.periods import Period
 from cube.reading import read_band
@@ -37,6 +38,8 @@ class BlockDates:
     weights: CloudWeightParams | None = None
     weight_files: tuple[str, ...] = ()
     """One a date, of its coarse blurred clouds; none without weights."""
+    facts: tuple[DateFacts, ...] = ()
+    """One a date, those that the product depends on; none for products without."""
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -99,6 +102,8 @@ class BlockDates:
             names = variables_read(self.cube.spec, entry, self.reading.encoding)
             seen = _of(self.cube, of_date, names, self._chunks(self.reading.buffer))
             parts += [f"{entry.time} {names}", pixels, seen]
+            if self.facts:
+                parts.append(str(self.facts[index]))
             if self.weight_files:
                 parts.append(self._near(_load(self.weight_files[index])))
         return combined(parts)

@@ -17,6 +17,7 @@ from catalog.fingerprint import fingerprint
 from cube.bands import REFLECTANCE_NODATA
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError, StoreError
+from cube.facts import DateFacts
 from cube.grid import Block, Extent
 from cube.joined import open_masked
 from cube.periods import Period
@@ -73,6 +74,8 @@ class PeriodTask:
     folder: str
     """Where the blocks of the period wait to become assets."""
     before: Before | None = None
+    facts: tuple[DateFacts, ...] = ()
+    """One a slot, those that the product depends on; none for products without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ def _make_period(
             continue
         files = tuple(task.weights[slot] for slot in part.slots) if weights else ()
         dates = BlockDates(
-            cube, group, task.block, part.period, entries, task.reading, weights, files
+            cube, group, task.block, part.period, entries, task.reading, weights, files, part.facts
         )
         reads = product.reads(cube.spec, entries, group, params)
         recipe = recipe_of(product, task.job, task.reading, params)

@@ -142,6 +142,7 @@ def _account(
         [day_number(one.time.date()) for one, _ in taken if one.time is not None],
         weights,
         [pixel.blue for _, pixel in taken],
+        [month.facts(one.time) for one, _ in taken],
     )
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
 from catalog.collections import cloud_mask_collection
-from catalog.items import Recipe, derived_item
+from catalog.items import Recipe, derived_item, utc_text
 from cube.decoding import MaskReading
+from cube.facts import DateFacts
 from cube.grid import lonlat
 from cube.periods import Period
 from cube.spec import DateEntry, Spec
 from cube.store import Cube
 from jobs.acquisitions import Acquisition
+from jobs.date_facts import PARAMETER, date_facts, facts_document
 from jobs.dates import PENDING, TileDate, pixel_checksum
 from jobs.mask_item import CHECKSUM, mask_id
 from jobs.period_mask import PeriodMask
@@ -89,6 +91,18 @@ class PeriodContext:
         """Slots of a period's dates; for those not in the cube yet, what they will hold."""
         return [one.entry or _expected(one, self.spec) for one in result.dates]
 
+    def facts(self, dates: Sequence[TileDate]) -> dict[str, DateFacts]:
+        """Dates -> by time, the facts that the product depends on; none where it depends on none."""
+        names = self.product.facts(self.params)
+        if not names:
+            return {}
+        return {
+            utc_text(one.time): date_facts(
+                one.acquisition.items, self.masks.get(self.mask_of(one))
+            ).only(names)
+            for one in dates
+        }
+
     def mask_of(self, one: TileDate) -> str:
         """Id of the mask item of a date."""
         return mask_id(self.tile, one.time, self.mask.method, self.mask.variant)
@@ -142,6 +156,7 @@ def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDa
             pixels = pixel_checksum(context.cube, one.entry, _read(context, one.entry))
         inputs |= dict.fromkeys(one.items, pixels)
         inputs[context.mask_of(one)] = _mask_checksum(context, one)
+    facts = facts_document(context.facts(dates), context.product.facts(context.params))
     return Recipe(
         job=context.job,
         version=context.version,
@@ -151,6 +166,7 @@ def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDa
             "period": period.label,
             "mask": context.mask.method,
             "mask_parameters": context.mask.parameters,
+            **({PARAMETER: facts} if facts else {}),
         },
         inputs=inputs,
     )

@@ -404,7 +404,13 @@ def _block_units(
     weights: Mapping[int, Path],
 ) -> list[Unit]:
     tasks = tuple(
-        PeriodTask(r.period, tuple(e.slot for e in r.entries), str(r.scratch), _before(context, r))
+        PeriodTask(
+            r.period,
+            tuple(e.slot for e in r.entries),
+            str(r.scratch),
+            _before(context, r),
+            tuple(context.facts(r.dates).values()),
+        )
         for r in batch
     )
     files = {slot: str(path) for slot, path in weights.items()}

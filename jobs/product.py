@@ -75,6 +75,8 @@ class Product:
     """Counts -> properties of the item."""
     weights: "Callable[[Any], CloudWeightParams | None]" = lambda _params: None
     """How clouds lower the weight of their neighbours; None where they do not."""
+    facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
+    """Names of the facts of dates (``cube.facts``) that the pixels depend on."""
     picture: tuple[str, str, str] | None = None
     """Layers shown as red, green and blue in the thumbnail."""
     scratch: int = 0

@@ -13,14 +13,17 @@ from pydantic import BaseModel
 
 from catalog.backends.base import Document
 from catalog.deliveries import REJECTED, SUPERSEDED_BY
+from catalog.items import utc_text
 from catalog.search import Query, instant, tile_of
 from cube.composite import Method
 from cube.decoding import MaskReading, has_mask
+from cube.facts import DateFacts
 from cube.grid import Extent
 from cube.joined import JoinedCube
 from cube.periods import Period
 from cube.store import Cube, DateEntry, open_store
 from cube.synthesis import method
+from jobs.date_facts import PARAMETER
 from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
 from jobs.mask_params import methods
@@ -68,6 +71,11 @@ class Month:
     def inputs(self) -> dict[str, str]:
         """Ids of what it was made of, each with the version or checksum that it had."""
         return dict(self.item["properties"].get("clearcube:inputs", {}))
+
+    def facts(self, time: datetime | None) -> DateFacts:
+        """Facts of a date that the item records; defaults for those that it does not need."""
+        recorded = self.item["properties"].get("clearcube:parameters", {}).get(PARAMETER, {})
+        return DateFacts.parse({} if time is None else recorded.get(utc_text(time), {}))
 
     @property
     def window(self) -> tuple[date, date]:

@@ -63,6 +63,7 @@ def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
         dates.days,
         dates.cloud_weight(),
         bands["blue"] if "blue" in bands else dates.read("blue" if has_blue else names[0]),
+        dates.facts,
     )
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality}
@@ -174,6 +175,7 @@ PRODUCT = Product(
     tally=tally,
     about=about,
     weights=weights,
+    facts=lambda params: method(params.method).facts(params.method_params()),
     picture=("red", "green", "blue"),
 )
 
