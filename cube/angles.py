@@ -70,10 +70,13 @@ def scene_angles(
     corner: tuple[float, float],
     step: tuple[float, float],
     size: tuple[float, float],
-    sun: Sequence[Sequence[Sequence[float]]],
-    views: Mapping[str, Sequence[Sequence[Sequence[Sequence[float]]]]],
+    sun: Sequence[Sequence[Sequence[float | None]]],
+    views: Mapping[str, Sequence[Sequence[Sequence[Sequence[float | None]]]]],
 ) -> SceneAngles:
-    """Lists of rows -> arrays; ``sun`` is [zenith, azimuth], ``views`` one such pair a detector."""
+    """Lists of rows -> arrays; ``sun`` is [zenith, azimuth], ``views`` one such pair a detector.
+
+    None where nothing is known.
+    """
     return SceneAngles(
         corner[0],
         corner[1],

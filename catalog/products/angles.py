@@ -10,8 +10,8 @@ from catalog.products.bands import BANDS, BY_ESA
 from catalog.products.product import Grid
 from catalog.products.xml import Document, attribute, text_of
 
-Rows = tuple[tuple[float, ...], ...]
-"""Degrees by row and column; NaN where nothing is known."""
+Rows = tuple[tuple[float | None, ...], ...]
+"""Degrees by row and column; None where nothing is known."""
 
 Pair = tuple[Rows, Rows]
 """Zenith and azimuth."""
@@ -94,15 +94,20 @@ def _pair(element: Element) -> Pair:
 
 def _rows(element: Element, angle: str) -> Rows:
     rows = tuple(
-        tuple(map(float, text_of(line).split()))
+        tuple(_number(text) for text in text_of(line).split())
         for line in element.iterfind(f"{angle}/Values_List/VALUES")
     )
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise ValueError(f"{angle.lower()} has no rows, or rows that differ in length")
     most = 180 if angle == "Zenith" else 360
-    if any(not (math.isnan(value) or abs(value) <= most) for row in rows for value in row):
+    if any(value is not None and not abs(value) <= most for row in rows for value in row):
         raise ValueError(f"{angle.lower()} beyond {most} degrees")
     return rows
+
+
+def _number(text: str) -> float | None:
+    value = float(text)
+    return None if math.isnan(value) else value
 
 
 def _shape(rows: Rows) -> tuple[int, int]:

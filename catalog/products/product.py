@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -125,7 +125,7 @@ class Product:
     sun: Angles | None = None
     view: Angles | None = None
     """Mean over the bands."""
-    angles: "AngleGrids | None" = None
+    angles: "AngleGrids | None" = field(default=None, repr=False)
     """By node, band and detector, where the metadata have them."""
     warnings: tuple[str, ...] = ()
 

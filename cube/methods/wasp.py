@@ -171,14 +171,12 @@ def weight_factors(
     observations: Observations, period: Period, params: WaspParams, rows: slice = slice(None)
 ) -> dict[str, NDArray[np.float32]]:
     """The factors of an observation's weight by name, ``(time, 1, 1)`` or of some rows ``(time, y, x)``."""
-    factors = {
-        "date": date_weights(observations.days, period, params)[:, np.newaxis, np.newaxis],
-        "sensor": sensor_weights(observations, params)[:, np.newaxis, np.newaxis],
-    }
+    factors = {"date": date_weights(observations.days, period, params).reshape(-1, 1, 1)}
     if observations.cloud_weight is not None:
         factors["cloud"] = observations.cloud_weight[:, rows]
     if observations.aot is not None:
         factors["aerosol"] = aot_weights(observations.aot[:, rows], params)
+    factors["sensor"] = sensor_weights(observations, params).reshape(-1, 1, 1)
     return factors
 
 
