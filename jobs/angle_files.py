@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from catalog.backends.base import Document
 from catalog.products.angles import AngleGrids
+from catalog.search import tile_of
 from cube.angles import read_angles, scene_angles
 from cube.errors import StoreError
 from cube.files import write_bytes
@@ -24,8 +25,10 @@ def add_angles(workspace: "Workspace", item: Document, grids: AngleGrids) -> Non
     another file, and those that no item names are debris.
     """
     angles = scene_angles(grids.corner, grids.step, grids.size, grids.sun, grids.views)
-    folder = workspace.products / item["collection"] / item["id"] / angles.checksum()
-    path = folder / f"{item['id']}_angles.npz"
+    # Whatever is a tile's begins with its name: it is left alone while the tile is worked on.
+    name = f"{tile_of(item)}_{item['id']}"
+    folder = workspace.products / item["collection"] / name / angles.checksum()
+    path = folder / f"{name}_angles.npz"
     try:
         read_angles.__wrapped__((str(path),))
     except StoreError:  # not there, or not whole
