@@ -16,7 +16,6 @@ from cube.periods import Period
 from cube.reading import AOT, aot_group
 from cube.spec import DateEntry, Spec
 from cube.synthesis import composite, method, methods
-from cube.weights import CloudWeightParams
 from jobs.block_dates import BlockDates
 from jobs.period_job import period_job
 from jobs.product import Layer, Layers, Product
@@ -106,15 +105,6 @@ def notes(
     if isinstance(found, DirectionalParams) and facts:
         said += remarks(facts, days, found)
     return said
-
-
-def weights(params: SynthesisParams) -> CloudWeightParams | None:
-    """How clouds lower their neighbours' weight, where the method has such weights."""
-    found = params.method_params()
-    if not isinstance(found, CloudWeightParams) or not method(params.method).weights_cloud:
-        return None
-    shared = found.model_dump(include=set(CloudWeightParams.model_fields))
-    return CloudWeightParams.model_validate(shared)
 
 
 def tally(made: Layers) -> list[int]:
@@ -213,7 +203,7 @@ PRODUCT = Product(
     compose=compose,
     tally=tally,
     about=about,
-    weights=weights,
+    nearness=lambda params: method(params.method).nearness(params.method_params()),
     facts=lambda params: method(params.method).facts(params.method_params()),
     notes=notes,
     picture=("red", "green", "blue"),

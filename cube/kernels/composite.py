@@ -162,9 +162,9 @@ def heaviest_ground(
     clear: NDArray[np.uint8],
     total: NDArray[np.uint8],
 ) -> None:
-    """As ``wasp_select``, but land, water and snow are equals: the one of most weight is averaged.
+    """(time, y, x) uint8 classes and (time, rows, x) float32 weights -> what each pixel shows.
 
-    Of equal weights land comes before water and water before snow. Where all weights are 0 the
+    As ``wasp_select``, but land, water and snow are equals: the one of most weight is averaged. Of equal weights land comes before water and water before snow. Where all weights are 0 the
     number of dates decides, and they become 1.
     """
     dates, rows, width = observed.shape

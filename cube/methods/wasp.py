@@ -53,7 +53,7 @@ from cube.kernels.composite import (
 )
 from cube.kernels.wasp_binary import add_date, fresh
 from cube.periods import Period
-from cube.weights import CloudWeightParams
+from cube.weights import BlurredClouds, CloudWeightParams
 
 COMPAT: dict[str, Any] = {
     "date_weight": "wasp-binary",
@@ -221,6 +221,12 @@ def sensor_weights(observations: Observations, params: WaspParams) -> NDArray[np
 
 
 # --- the composite --------------------------------------------------------------------------------
+
+
+def nearness(params: WaspParams) -> BlurredClouds:
+    """Parameters -> how clouds near a pixel lower its weight."""
+    shared = params.model_dump(include=set(CloudWeightParams.model_fields))
+    return BlurredClouds(CloudWeightParams.model_validate(shared))
 
 
 def composite(
@@ -472,7 +478,7 @@ METHOD = Method(
     title="Weighted average of the clear observations round the 15th",
     params=WaspParams,
     window=window,
-    weights_cloud=True,
+    nearness=nearness,
     composite=composite,
     explain=explain,
     facts=lambda params: ("platform", *params.facts()),
