@@ -95,7 +95,7 @@ class BlurredClouds:
         return 3
 
     def hidden(self, decoded: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """See :func:`not_clear`."""
+        """(y, x) classes -> (y, x) bool, see :func:`not_clear`."""
         return not_clear(decoded, self.params)
 
     def gather(self, rows: Rows, shape: tuple[int, int], resolution: int) -> NDArray[np.generic]:
@@ -110,7 +110,7 @@ class BlurredClouds:
         shape: tuple[int, int],
         resolution: int,
     ) -> NDArray[np.float32]:
-        """See :func:`cloud_weight`."""
+        """(2, h, w) gathered -> (y, x) weight, see :func:`cloud_weight`."""
         coarse = np.asarray(gathered, np.float32)
         return cloud_weight(coarse, row0, col0, shape, resolution, self.params)
 

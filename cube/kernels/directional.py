@@ -42,70 +42,69 @@ def correct_bilinear(
     """
     height, width = band.shape
     _, rows, columns = nodes.shape
-    factors = np.empty(width, np.float64)
+    along = np.empty(width, np.float64)
+    edges = np.empty(columns + 1, np.int64)
+    cells = np.empty(columns, np.int64)
+    count = 0
+    for x in range(width):
+        place = min(max(x0 + x * step[0], 0.0), columns - 1.0)
+        column = min(int(place), columns - 2)
+        along[x] = place - column
+        if count == 0 or cells[count - 1] != column:
+            edges[count] = x
+            cells[count] = column
+            count += 1
+    edges[count] = width
+    factors = np.empty(width, np.float32)
     for y in range(height):
-        at = min(max(y0 + y * step[1], 0.0), rows - 1.0)
-        row = min(int(at), rows - 2)
-        down = at - row
-        x = 0
-        while x < width:
-            column = min(int(min(max(x0 + x * step[0], 0.0), columns - 1.0)), columns - 2)
-            after = x + 1
-            while after < width:
-                place = min(max(x0 + after * step[0], 0.0), columns - 1.0)
-                if min(int(place), columns - 2) != column:
-                    break
-                after += 1
-            _cell(nodes[:, row : row + 2, column : column + 2], down, x0, step[0], column,
-                  columns - 1.0, x, after, factors)  # fmt: skip
-            x = after
-        for x in range(width):
-            dn = band[y, x]
-            value = min(max(np.rint(dn * factors[x]), LEAST), MOST)
-            band[y, x] = dn if fixed[y, x] | (dn == NODATA) else np.int16(value)
+        place = min(max(y0 + y * step[1], 0.0), rows - 1.0)
+        row = min(int(place), rows - 2)
+        for k in range(count):
+            part = slice(edges[k], edges[k + 1])
+            corners = nodes[:, row : row + 2, cells[k] : cells[k] + 2]
+            _cell(corners, place - row, along[part], factors[part])
+        _correct_row(band[y], fixed[y], factors)
+
+
+@njit(cache=True, nogil=True)
+def _correct_row(
+    band: NDArray[np.int16], fixed: NDArray[np.bool_], factors: NDArray[np.float32]
+) -> None:
+    """(x) int16 dn -> times (x) float32 factors, rounded, where not fixed and not nodata."""
+    for x in range(len(band)):
+        dn = band[x]
+        value = np.rint(np.float32(dn) * factors[x])
+        value = min(max(value, np.float32(LEAST)), np.float32(MOST))
+        band[x] = dn if fixed[x] | (dn == NODATA) else np.int16(value)
 
 
 @njit(cache=True, nogil=True)
 def _cell(
     corners: NDArray[np.float64],
     down: float,
-    x0: float,
-    step: float,
-    column: int,
-    last: float,
-    first: int,
-    after: int,
-    factors: NDArray[np.float64],
+    along: NDArray[np.float64],
+    factors: NDArray[np.float32],
 ) -> None:
-    """(detector, 2, 2) nodes round pixels ``first`` to ``after`` of a row -> their factors."""
-    detectors = len(corners)
-    whole = -1
-    for d in range(detectors):
+    """(detector, 2, 2) nodes round some pixels of a row -> (x) float32 factors of these."""
+    for d in range(len(corners)):
         c = corners[d]
-        known = np.isfinite(c[0, 0]) & np.isfinite(c[0, 1]) & np.isfinite(c[1, 0])
-        if known & np.isfinite(c[1, 1]):
-            whole = d
-            break
-    if whole >= 0:
-        # No other can have more weight: one straight line.
-        c = corners[whole]
-        left = c[0, 0] + down * (c[1, 0] - c[0, 0])
-        right = c[0, 1] + down * (c[1, 1] - c[0, 1])
-        for x in range(first, after):
-            along = min(max(x0 + x * step, 0.0), last) - column
-            factors[x] = left + along * (right - left)
-        return
-    for x in range(first, after):
-        along = min(max(x0 + x * step, 0.0), last) - column
+        if np.isfinite(c[0, 0] + c[0, 1] + c[1, 0] + c[1, 1]):
+            # No other can have more weight: one straight line.
+            left = c[0, 0] + down * (c[1, 0] - c[0, 0])
+            right = c[0, 1] + down * (c[1, 1] - c[0, 1])
+            for x in range(len(along)):
+                factors[x] = left + along[x] * (right - left)
+            return
+    for x in range(len(along)):
         most = 0.0
         factor = 1.0
-        for d in range(detectors):
+        for d in range(len(corners)):
             weight = 0.0
             total = 0.0
             for j in range(2):
                 for i in range(2):
                     value = corners[d, j, i]
-                    w = (down if j else 1 - down) * (along if i else 1 - along)
+                    w = (down if j else 1 - down) * (along[x] if i else 1 - along[x])
                     if np.isfinite(value):
                         weight += w
                         total += w * value
