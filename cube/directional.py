@@ -313,16 +313,14 @@ def _correct(
     to_sun = params.sun_zenith if params.sun == "fixed" else None
     sun, view = angles.sun, angles.views[name]
     nodes = _node_factors(sun.tobytes(), view.tobytes(), view.shape, ROY[name], to_sun)
-    across, down = angles.step
+    first = _first_pixel(angles, frame)
+    correct_bilinear(band, fixed, nodes, first, frame.resolution, angles.step)
+
+
+def _first_pixel(angles: SceneAngles, frame: Frame) -> tuple[float, float]:
+    """Centre of a block's first pixel from the corner of the grids, metres along x and down y."""
     half = frame.resolution / 2
-    correct_bilinear(
-        band,
-        fixed,
-        nodes,
-        (frame.left + half - angles.left) / across,
-        (angles.top - frame.top + half) / down,
-        (frame.resolution / across, frame.resolution / down),
-    )
+    return frame.left + half - angles.left, angles.top - frame.top + half
 
 
 @functools.lru_cache(maxsize=1024)
@@ -354,13 +352,10 @@ def _correct_as_wasp(
         view = np.where(np.isnan(grids), view, grids)
     rows, columns = view.shape[1:]
     cell = angles.size[0] / columns, angles.size[1] / rows
-    half = frame.resolution / 2
-    x0 = (frame.left + half - angles.left) / cell[0] - 0.5
-    y0 = (angles.top - frame.top + half) / cell[1] - 0.5
-    step = frame.resolution / cell[0], frame.resolution / cell[1]
+    first = _first_pixel(angles, frame)
     out = np.empty((4, *band.shape))
     for grid, into in zip((*angles.sun[0], *view), out, strict=True):
-        bicubic(np.ascontiguousarray(grid), x0, y0, step, into)
+        bicubic(np.ascontiguousarray(grid), first, frame.resolution, cell, into)
     sun, sun_azimuth, seen, seen_azimuth = np.radians(out)
     nadir = np.zeros_like(sun)
     geometric, volumetric = WASP[name]

@@ -21,6 +21,8 @@ NPZ = "application/x-npz"
 def add_angles(workspace: "Workspace", item: Document, grids: AngleGrids) -> None:
     """Write a scene's grids of angles beside the products, and name the file in its item.
 
+    ``StoreError`` where the system refuses.
+
     The folder is called after what the file holds: the same angles are written once, others are
     another file, and those that no item names are debris.
     """
@@ -32,7 +34,10 @@ def add_angles(workspace: "Workspace", item: Document, grids: AngleGrids) -> Non
     try:
         read_angles.__wrapped__((str(path),))
     except StoreError:  # not there, or not whole
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
         write_bytes(path, angles.content())
     item["assets"][ANGLES] = {
         "href": str(path),

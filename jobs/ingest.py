@@ -85,9 +85,7 @@ def ingest(
         outcome.failures += batch.failures
         checked = _checked(batch, outcome, progress)
         outcome.notes += batch.notes
-        for item in checked:
-            if item["id"] in batch.angles:
-                add_angles(workspace, item, batch.angles[item["id"]])
+        checked = [item for item in checked if _has_angles(workspace, item, batch, outcome)]
         _publish(workspace, checked, outcome)
         if not batch.items and not batch.failures:
             outcome.failures.append(Failure(source, "nothing in it answers the search"))
@@ -136,6 +134,17 @@ def _read_products(path: Path, query: Query, batch: _Batch) -> None:
             batch.notes += [f"{product.id}: {text}" for text in product.warnings]
         except CatalogError as error:
             batch.failures.append(Failure(str(one), str(error)))
+
+
+def _has_angles(workspace: "Workspace", item: Document, batch: _Batch, outcome: Outcome) -> bool:
+    """Whether an item names its grids of angles, if it has any; else it is a failure."""
+    try:
+        if item["id"] in batch.angles:
+            add_angles(workspace, item, batch.angles[item["id"]])
+    except CubeError as error:
+        outcome.failures.append(Failure(item["id"], str(error)))
+        return False
+    return True
 
 
 # --- headers --------------------------------------------------------------------------------------

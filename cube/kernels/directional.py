@@ -22,8 +22,8 @@ def correct_bilinear(
     band: NDArray[np.int16],
     fixed: NDArray[np.bool_],
     nodes: NDArray[np.float64],
-    x0: float,
-    y0: float,
+    first: tuple[float, float],
+    pixel: float,
     step: tuple[float, float],
 ) -> None:
     """(y, x) int16 dn of one date, corrected in place where not ``fixed`` (y, x) bool.
@@ -35,10 +35,11 @@ def correct_bilinear(
         detector does not look. A pixel has the factor of the detector whose known nodes have most
         of the weight in the bilinear interpolation there (the first of equals), interpolated from
         these nodes alone; beyond the outer nodes that of the edge; without any known node 1.
-    x0, y0
-        Centre of pixel (0, 0) in nodes: columns, rows.
-    step
-        A pixel in nodes, along x and y.
+    first
+        Centre of pixel (0, 0) from node (0, 0), metres along x and down y: whole numbers or halves,
+        so that sums with whole pixels are exact and places do not depend on the window.
+    pixel, step
+        Metres of a pixel, and between nodes along x and down y.
     """
     height, width = band.shape
     _, rows, columns = nodes.shape
@@ -47,7 +48,7 @@ def correct_bilinear(
     cells = np.empty(columns, np.int64)
     count = 0
     for x in range(width):
-        place = min(max(x0 + x * step[0], 0.0), columns - 1.0)
+        place = min(max((first[0] + x * pixel) / step[0], 0.0), columns - 1.0)
         column = min(int(place), columns - 2)
         along[x] = place - column
         if count == 0 or cells[count - 1] != column:
@@ -57,7 +58,7 @@ def correct_bilinear(
     edges[count] = width
     factors = np.empty(width, np.float32)
     for y in range(height):
-        place = min(max(y0 + y * step[1], 0.0), rows - 1.0)
+        place = min(max((first[1] + y * pixel) / step[1], 0.0), rows - 1.0)
         row = min(int(place), rows - 2)
         for k in range(count):
             part = slice(edges[k], edges[k + 1])
@@ -116,20 +117,24 @@ def _cell(
 
 @njit(cache=True, nogil=True)
 def bicubic(
-    grid: NDArray[np.float64], x0: float, y0: float, step: tuple[float, float], out: NDArray[np.float64]
-) -> None:  # fmt: skip
+    grid: NDArray[np.float64],
+    first: tuple[float, float],
+    pixel: float,
+    cell: tuple[float, float],
+    out: NDArray[np.float64],
+) -> None:
     """(row, column) float64 -> (y, x), by cubic convolution, edges replicated; NaN spreads.
 
-    ``x0``, ``y0`` are the centre of pixel (0, 0) in cells of the grid, whose centres are whole
-    numbers; ``step`` is a pixel in cells.
+    ``first`` is the centre of pixel (0, 0) from the outer corner of cell (0, 0), metres along x and
+    down y; ``pixel`` and ``cell`` are their sizes in metres.
     """
     height, width = out.shape
     rows, columns = grid.shape
     for y in range(height):
-        top = y0 + y * step[1]
+        top = (first[1] + y * pixel) / cell[1] - 0.5
         row = int(np.floor(top)) - 1
         for x in range(width):
-            left = x0 + x * step[0]
+            left = (first[0] + x * pixel) / cell[0] - 0.5
             column = int(np.floor(left)) - 1
             total = 0.0
             for j in range(4):

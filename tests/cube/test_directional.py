@@ -171,9 +171,9 @@ def test_the_first_node_is_the_corner_of_the_tile(tmp_path):
 def test_windows_equal_the_whole_bit_for_bit(tmp_path, brdf):
     facts = dated(tmp_path, *grids(3, nodes=5))
     params = DirectionalParams(brdf=brdf)
-    whole = factors(facts, Frame(LEFT, TOP, 20), (1000, 1000), params)
+    whole = factors(facts, Frame(LEFT, TOP, 20), (300, 1000), params)
     assert np.ptp(whole) > 0.005
-    for y, x, height, width in ((0, 0, 1, 1000), (517, 240, 64, 513), (999, 999, 1, 1)):
+    for y, x, height, width in ((0, 0, 1, 1000), (217, 240, 64, 513), (299, 999, 1, 1)):
         part = factors(facts, Frame(LEFT + 20 * x, TOP - 20 * y, 20), (height, width), params)
         assert np.array_equal(part, whole[y : y + height, x : x + width])
 

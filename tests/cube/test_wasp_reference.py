@@ -5,6 +5,7 @@ wrote is put in.
 """
 
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def inputs(products, decoded, cloud_weights, aot):
 def synthesis(inputs, facts):
     """Synthesis of the first dates at R1 or R2."""
 
+    @cache
     def make(group, dates=3):
         bands, classes, weights, blue, aerosol, fixed = inputs(group)
         return composite(
