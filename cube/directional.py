@@ -81,12 +81,12 @@ class DirectionalParams(BaseModel):
         "none",
         description="Correct land to a view from nadir by Roy's c-factor; none: not at all; wasp: as "
         "CNES's public program, whose kernels are swapped",
-        json_schema_extra={"unit": "name", "source": "Roy et al. 2016 and 2017"},
+        json_schema_extra={"unit": "roy, none or wasp", "source": "Roy et al. 2016 and 2017"},
     )
     sun: Literal["date", "fixed"] = Field(
         "date",
         description="Keep the height of the sun of each date, or correct that to sun_zenith, too",
-        json_schema_extra={"unit": "name", "source": "Roy et al. 2016"},
+        json_schema_extra={"unit": "date or fixed", "source": "Roy et al. 2016"},
     )
     sun_zenith: float = Field(
         FIXED_SUN,
@@ -129,6 +129,8 @@ def corrected(
     """Observations -> with the directions of sun and sensor accounted for, as the parameters want it."""
     if not isinstance(params, DirectionalParams) or params.brdf == "none":
         return observations
+    if len(observations.facts) != len(observations.days):
+        raise BandError("brdf needs angles of each date; the method must declare params.facts()")
     bands = observations.bands
     if not overwrite:
         bands = {name: band.copy() for name, band in bands.items()}
