@@ -115,6 +115,8 @@ def account(
         raise GridError(f"{method.name}: give as many values as dates, in order of time")
     first, last = method.window(period, params)
     inside = [i for i, day in enumerate(days) if day_number(first) <= day <= day_number(last)]
+    # As in composite: what is not said of a date is unknown.
+    known = facts or ([DateFacts()] * len(days) if method.facts(params) else [])
     observations = Observations(
         bands={name: _column([band[i] for i in inside], np.int16) for name, band in bands.items()},
         classes=_column([classes[i] for i in inside], np.uint8),
@@ -123,7 +125,7 @@ def account(
         if cloud_weight is None
         else _column([cloud_weight[i] for i in inside], np.float32),
         blue=_column([blue[i] for i in inside], np.int16),
-        facts=tuple(facts[i] for i in inside) if facts else (),
+        facts=tuple(known[i] for i in inside) if known else (),
         aot=None
         if aot is None or not method.uses_aot
         else _column([aot[i] for i in inside], np.int16),

@@ -87,7 +87,7 @@ def scene_angles(
     )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=2)
 def read_angles(files: tuple[str, ...]) -> SceneAngles:
     """Files of a date's granules -> its angles; ``StoreError`` where one cannot be read.
 

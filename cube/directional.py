@@ -81,12 +81,12 @@ class DirectionalParams(BaseModel):
         "none",
         description="Correct land to a view from nadir by Roy's c-factor; none: not at all; wasp: as "
         "CNES's public program, whose kernels are swapped",
-        json_schema_extra={"unit": "name", "source": "Roy et al. 2016 and 2017"},
+        json_schema_extra={"unit": "roy, none or wasp", "source": "Roy et al. 2016 and 2017"},
     )
     sun: Literal["date", "fixed"] = Field(
         "date",
         description="Keep the height of the sun of each date, or correct that to sun_zenith, too",
-        json_schema_extra={"unit": "name", "source": "Roy et al. 2016"},
+        json_schema_extra={"unit": "date or fixed", "source": "Roy et al. 2016"},
     )
     sun_zenith: float = Field(
         FIXED_SUN,
@@ -129,6 +129,8 @@ def corrected(
     """Observations -> with the directions of sun and sensor accounted for, as the parameters want it."""
     if not isinstance(params, DirectionalParams) or params.brdf == "none":
         return observations
+    if len(observations.facts) != len(observations.days):
+        raise BandError("brdf needs angles of each date; the method must declare params.facts()")
     bands = observations.bands
     if not overwrite:
         bands = {name: band.copy() for name, band in bands.items()}
@@ -171,18 +173,17 @@ def correct(
         return
     require_directional(facts)
     for t, fact in enumerate(facts):
-        angles = _angles(fact)
-        if angles is None:
+        if not _is_known(fact):
             continue
-        if frame is None and len(angles.sun[0, 0]) > 2:
+        if frame is None and fact.angles:
             raise BandError("grids of angles need a frame: say where the block is")
         here = frame or Frame(0, 0, 1)
         kept = fixed[t] if fixed is not None else classes[t] != CLEAR
         for name, band in bands.items():
             if params.brdf == "wasp":
-                _correct_as_wasp(name, band[t], kept, angles, here)
+                _correct_as_wasp(name, band[t], kept, fact, here)
             else:
-                _correct(name, band[t], kept, angles, here, params)
+                _correct(name, band[t], kept, fact, here, params)
 
 
 def require_directional(facts: Sequence[DateFacts]) -> None:
@@ -269,14 +270,19 @@ def _cos_phase(sun: Angle, view: Angle, azimuth: Angle) -> Angle:
 # --- Roy ------------------------------------------------------------------------------------------
 
 
+def _is_known(fact: DateFacts) -> bool:
+    """Whether a date has grids of angles, or both mean directions."""
+    if len(fact.angle_files) != len(fact.angles):
+        raise BandError("the grids of angles of a date are gone; ingest its scenes again")
+    return bool(fact.angles) or len(fact.sun) == len(fact.view) == 2
+
+
 def _angles(fact: DateFacts) -> SceneAngles | None:
     """Grids of a date, or its mean angles everywhere; None where either direction is unknown."""
-    if fact.angles:
-        if len(fact.angle_files) != len(fact.angles):
-            raise BandError("the grids of angles of a date are gone; ingest its scenes again")
-        return _with_means(read_angles(fact.angle_files), fact)
-    if len(fact.sun) != 2 or len(fact.view) != 2:
+    if not _is_known(fact):
         return None
+    if fact.angles:
+        return _with_means(read_angles(fact.angle_files), fact)
     views = dict.fromkeys(ROY, _everywhere(fact.view))
     return SceneAngles(0, 0, (1, 1), (1, 1), _everywhere(fact.sun), views)
 
@@ -295,11 +301,22 @@ def _everywhere(direction: tuple[float, ...]) -> NDArray[np.float64]:
     return np.broadcast_to(np.reshape(direction, (1, 2, 1, 1)), (1, 2, 2, 2)).astype(np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Factors:
+    """Factors of one date and band at nodes on the ground."""
+
+    left: float
+    top: float
+    step: tuple[float, float]
+    nodes: NDArray[np.float64]
+    """``(detector, row, column)``, NaN where the detector does not look."""
+
+
 def _correct(
     name: str,
     band: NDArray[np.int16],
     fixed: NDArray[np.bool_],
-    angles: SceneAngles,
+    fact: DateFacts,
     frame: Frame,
     params: DirectionalParams,
 ) -> None:
@@ -308,51 +325,64 @@ def _correct(
     Factors are computed at the nodes and interpolated, not the angles: a factor knows no jump from
     359 degrees to 1, and between nodes the two differ by less than 1e-5.
     """
-    if name not in ROY or name not in angles.views:
-        return
     to_sun = params.sun_zenith if params.sun == "fixed" else None
-    sun, view = angles.sun, angles.views[name]
-    nodes = _node_factors(sun.tobytes(), view.tobytes(), view.shape, ROY[name], to_sun)
-    first = _first_pixel(angles, frame)
-    correct_bilinear(band, fixed, nodes, first, frame.resolution, angles.step)
+    at = _factors(fact.angle_files, fact.sun, fact.view, name, to_sun)
+    if at is not None:
+        first = _first_pixel(at.left, at.top, frame)
+        correct_bilinear(band, fixed, at.nodes, first, frame.resolution, at.step)
 
 
-def _first_pixel(angles: SceneAngles, frame: Frame) -> tuple[float, float]:
+def _first_pixel(left: float, top: float, frame: Frame) -> tuple[float, float]:
     """Centre of a block's first pixel from the corner of the grids, metres along x and down y."""
     half = frame.resolution / 2
-    return frame.left + half - angles.left, angles.top - frame.top + half
+    return frame.left + half - left, top - frame.top + half
 
 
-@functools.lru_cache(maxsize=1024)
-def _node_factors(
-    sun: bytes, view: bytes, shape: tuple[int, ...], band: Coefficients, to_sun: float | None
-) -> NDArray[np.float64]:
-    """Grids of the sun and of a band's detectors -> ``(detector, row, column)`` factors, NaN."""
-    zenith, azimuth = np.frombuffer(sun).reshape(shape[1:])
-    views = np.frombuffer(view).reshape(shape)
+@functools.lru_cache(maxsize=320)
+def _factors(
+    files: tuple[str, ...],
+    sun: tuple[float, ...],
+    view: tuple[float, ...],
+    name: str,
+    to_sun: float | None,
+) -> _Factors | None:
+    """Grids or mean angles of a date -> factors of a band; None where it has none.
+
+    Kept for the next block: those of a month's dates and bands, at most 30 kB each.
+    """
+    # Files are called after what they hold: a name stands for the same angles always.
+    angles = _angles(DateFacts(sun=sun, view=view, angles=files, angle_files=files))
+    if angles is None or name not in ROY or name not in angles.views:
+        return None
+    zenith, azimuth = angles.sun[0]
+    views = angles.views[name]
     seen = views[:, 0]
-    return c_factor(np.broadcast_to(zenith, seen.shape), seen, azimuth - views[:, 1], band, to_sun)
+    nodes = c_factor(
+        np.broadcast_to(zenith, seen.shape), seen, azimuth - views[:, 1], ROY[name], to_sun
+    )
+    return _Factors(angles.left, angles.top, angles.step, nodes)
 
 
 # --- CNES's public program ------------------------------------------------------------------------
 
 
 def _correct_as_wasp(
-    name: str, band: NDArray[np.int16], fixed: NDArray[np.bool_], angles: SceneAngles, frame: Frame
+    name: str, band: NDArray[np.int16], fixed: NDArray[np.bool_], fact: DateFacts, frame: Frame
 ) -> None:
     """One date of a band, cut to whole numbers; what would fall below 0 is kept as it is.
 
     The detectors' grids are laid over each other, the last one that knows a node counts; the grid is
     stretched over the scene as so many equal cells and interpolated by cubic convolution.
     """
-    if name not in WASP or name not in angles.views:
+    angles = _angles(fact)
+    if angles is None or name not in WASP or name not in angles.views:
         return
     view = angles.views[name][0]
     for grids in angles.views[name][1:]:
         view = np.where(np.isnan(grids), view, grids)
     rows, columns = view.shape[1:]
     cell = angles.size[0] / columns, angles.size[1] / rows
-    first = _first_pixel(angles, frame)
+    first = _first_pixel(angles.left, angles.top, frame)
     out = np.empty((4, *band.shape))
     for grid, into in zip((*angles.sun[0], *view), out, strict=True):
         bicubic(np.ascontiguousarray(grid), first, frame.resolution, cell, into)

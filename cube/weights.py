@@ -63,7 +63,7 @@ class CloudWeightParams(BaseModel):
         "share",
         description="A coarse pixel counts by its share of cloud; or drop: as a whole above about half, "
         "below not at all",
-        json_schema_extra={"unit": "name", "source": "this project; drop: WASP"},
+        json_schema_extra={"unit": "share or drop", "source": "this project; drop: WASP"},
     )
     near_thin: bool = Field(
         True,

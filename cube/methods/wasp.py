@@ -79,7 +79,7 @@ class WaspParams(CloudWeightParams, DirectionalParams):
         "linear",
         description="How the weight falls from the 15th to the end of the window; wasp-binary: it is "
         "1 but on the last day, as whole days are divided",
-        json_schema_extra={"unit": "name", "source": "WASP; the public program"},
+        json_schema_extra={"unit": "linear or wasp-binary", "source": "WASP; the public program"},
     )
     date_weight_min: float = Field(
         0.5,
@@ -112,7 +112,7 @@ class WaspParams(CloudWeightParams, DirectionalParams):
         "least",
         description="Weight where the aerosol of a date that has any is unknown: aot_weight_min, or "
         "as the public program aot_weight_max",
-        json_schema_extra={"unit": "name", "source": "this project; the public program"},
+        json_schema_extra={"unit": "least or best", "source": "this project; the public program"},
     )
     sensor_weight: float = Field(
         0.33,
@@ -125,24 +125,27 @@ class WaspParams(CloudWeightParams, DirectionalParams):
         "last",
         description="Snow and water: the last such date, where land is never clear; or the mean of "
         "whichever of land, water and snow has most weight",
-        json_schema_extra={"unit": "name", "source": "WASP; this project"},
+        json_schema_extra={"unit": "last or heaviest", "source": "WASP; this project"},
     )
     brdf: Literal["roy", "none", "wasp"] = Field(
         "roy",
         description="Correct land to a view from nadir by Roy's c-factor; none: not at all; wasp: as "
         "the public program, whose kernels are swapped and whose grid of angles is stretched",
-        json_schema_extra={"unit": "name", "source": "Roy et al. 2016 and 2017"},
+        json_schema_extra={"unit": "roy, none or wasp", "source": "Roy et al. 2016 and 2017"},
     )
     averaging: Literal["exact", "wasp-binary"] = Field(
         "exact",
         description="The weighted mean, rounded; or one date after the other, cut to whole numbers "
         "after each, as the public program: weight and date of the first band, below 0 is nodata",
-        json_schema_extra={"unit": "name", "source": "this project; the public program"},
+        json_schema_extra={
+            "unit": "exact or wasp-binary",
+            "source": "this project; the public program",
+        },
     )
     compat: Literal["none", "wasp-binary"] = Field(
         "none",
         description="wasp-binary: all that the public program does otherwise, but for what is given",
-        json_schema_extra={"unit": "name", "source": "this project"},
+        json_schema_extra={"unit": "none or wasp-binary", "source": "this project"},
     )
 
     @model_validator(mode="before")
