@@ -85,7 +85,7 @@ def write_date(task: MaskDateTask) -> dict[str, Any]:
     }
     picture = folder / f"{task.item_id}_thumbnail.png"
     if _kept(task, picture) is None:
-        write_picture(picture, _picture(planes[MASK]))
+        _draw(picture, planes[MASK])
     files["thumbnail"] = picture
     for key, path in task.beside.items():
         files[key] = folder / f"{task.item_id}_{key}{Path(path).suffix}"
@@ -146,20 +146,18 @@ def _hand_over(source: Path, target: Path) -> None:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _picture(plane: Bytes) -> Bytes:
+def _draw(path: Path, plane: Bytes) -> None:
     # Every so many pixels, never a blend of classes.
     step = -(-max(plane.shape) // PICTURE)
-    colours = np.array([each.colour for each in CLASSES], np.uint8)
-    picture: Bytes = colours[plane[::step, ::step]]
-    return picture
+    write_picture(path, plane[::step, ::step], [each.colour for each in CLASSES])
 
 
 def _counts(plane: Bytes) -> list[int]:
-    counts = np.zeros(len(CLASSES), np.int64)
-    # numpy turns what it counts into integers of eight bytes.
+    counts = [0] * len(CLASSES)
     for part in _strips(plane):
-        counts += np.bincount(part.ravel(), minlength=len(CLASSES))
-    return [int(count) for count in counts]
+        for each in CLASSES:
+            counts[each.code] += int(np.count_nonzero(part == each.code))
+    return counts
 
 
 def _classes_checksum(plane: Bytes) -> str:
