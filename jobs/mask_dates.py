@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,14 @@ RESOLUTION = 20
 
 PICTURE = 512
 """Pixels along the longer side of a thumbnail, at most."""
+
+
+AT_ONCE = 2 << 20
+"""Pixels that a unit finishes, if no single date has more: handing a unit out takes as long as a date
+of some hundred thousand pixels."""
+
+MOST_AT_ONCE = 8
+"""Dates of a unit, at most: they are lost together where its worker is."""
 
 
 class Planes(Protocol):
@@ -63,6 +71,17 @@ def date_bytes(spec: Spec) -> int:
     """
     height, width = spec.shape(GROUP)
     return max(2 * (len(spec.variables) + 1), 5) * height * width + SMALL
+
+
+def dates_at_once(spec: Spec, dates: int, workers: int) -> int:
+    """Store, dates that are due, workers -> dates of a unit; every worker has some units to take."""
+    height, width = spec.shape(GROUP)
+    return max(1, min(MOST_AT_ONCE, AT_ONCE // (height * width), dates // (4 * workers)))
+
+
+def write_dates(tasks: Sequence[MaskDateTask]) -> dict[str, dict[str, Any]]:
+    """Some dates, one after the other -> what they hold, by the ids of their masks."""
+    return {task.item_id: write_date(task) for task in tasks}
 
 
 def write_date(task: MaskDateTask) -> dict[str, Any]:
