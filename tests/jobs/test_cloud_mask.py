@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from distributed import LocalCluster
 
 from catalog.search import Query
 from cube.classes import CLEAR, CLOUD
 from cube.detectors.tsmask import BAND_NAMES
 from cube.place import Place
 from cube.store import open_store
-from jobs import temporal_masks
+from jobs import cloud_mask, temporal_masks
 from jobs.cloud_mask import PIXELS
 from jobs.errors import RequestError
 from jobs.explain import explain
@@ -146,14 +147,29 @@ def test_a_second_run_and_a_look_change_nothing(made: Workspace) -> None:
     ]
 
 
+@pytest.fixture
+def one_worker() -> Iterator[str]:
+    """Address of a scheduler with one worker, within this process."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
 def test_block_sizes_and_workers_change_nothing(
-    made: Workspace, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Workspace,
+    scenes: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    one_worker: str,
 ) -> None:
+    """Nine blocks by one worker are one block by one of two; dates are finished by two or three."""
     monkeypatch.setattr(temporal_masks, "series_side", lambda *_about: 12)
-    with open_workspace(tmp_path / "w", scheduler=made.settings.scheduler) as other:
+    monkeypatch.setattr(cloud_mask, "dates_at_once", lambda *_about: 3)
+    with open_workspace(tmp_path / "w", scheduler=one_worker) as other:
         other.ingest(*scenes)
         forecast = other.plan("cloud-mask", **MASK)
-        assert [stage.count for stage in forecast.stages if "tsmask 31UES" in stage.name] == [9]
+        assert [stage.count for stage in forecast.stages if "tsmask" in stage.name] == [9, 5]
         other.run("cloud-mask", **MASK)
         assert content(other) == content(made)
 
