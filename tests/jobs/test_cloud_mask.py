@@ -16,13 +16,16 @@ from distributed import LocalCluster
 from catalog.search import Query
 from cube.classes import CLEAR, CLOUD
 from cube.detectors.tsmask import BAND_NAMES
+from cube.grid import Extent
 from cube.place import Place
+from cube.spec import Spec
 from cube.store import open_store
 from jobs import cloud_mask, temporal_masks
 from jobs.cloud_mask import PIXELS
 from jobs.errors import RequestError
 from jobs.explain import explain
 from jobs.job import State
+from jobs.mask_dates import dates_at_once
 from jobs.memory import SeriesLoad, series_side
 from jobs.testing import write_scene
 from jobs.workspace import Workspace, open_workspace
@@ -333,9 +336,23 @@ def test_a_scene_that_cannot_be_read(workspace: Workspace, scenes: list[Path]) -
         broken.write_bytes(whole)
 
 
+def test_small_dates_are_finished_by_several() -> None:
+    """As many as make two million pixels, at most eight, and four units for each worker."""
+    for side, dates, workers, expected in (
+        (5490, 70, 2, 1),
+        (1024, 70, 2, 2),
+        (567, 124, 1, 6),
+        (567, 124, 8, 3),
+        (32, 124, 2, 8),
+        (32, 3, 2, 1),
+    ):
+        extent = Extent(32631, 499980, 5700000 - 20 * side, 499980 + 20 * side, 5700000)
+        spec = Spec("31UES", "tsmask", extent, {"r20m": 20}, ())
+        assert dates_at_once(spec, dates, workers) == expected
+
+
 def test_blocks_fit_into_a_worker() -> None:
     from cube.grid import tile_extent
-    from cube.spec import Spec
     from cube.variables import level_variables
 
     spec = Spec(
