@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from cube.remote import (
 )
 
 Array = npt.NDArray[Any]
+Colour = tuple[int, int, int, int]
 T = TypeVar("T")
 
 COG_BLOCK = 512
@@ -38,6 +39,10 @@ COG_BLOCK = 512
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What rasterio raises: its own errors, and those of GDAL that it lets through as they are."""
+
+IN_MEMORY = 2 * COG_BLOCK
+"""Longer side of what waits in memory to become a COG, at half the cost of a file. GDAL makes the
+further overviews of larger rasters otherwise in memory than in a file."""
 
 Rows = Callable[[int, int], Array]
 """First row and last row + 1 -> ``(rows, x)`` pixels."""
@@ -117,20 +122,20 @@ def write_cog(
     fresh = path.with_name(f".{path.name}.cog-{os.getpid()}.tif")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_plain(plain, geobox, rows, dtype, nodata, scale, description, colours)
-        _build_overviews(plain, geobox.shape, average)
         # Floating-point weights compress best with predictor 3, integers with 2.
         predictor = "FLOATING_POINT" if dtype.startswith("float") else "STANDARD"
-        copy_raster(
-            str(plain),
-            str(fresh),
-            driver="COG",
-            COMPRESS="DEFLATE",
-            LEVEL=_level(dtype),
-            PREDICTOR="NO" if colours else predictor,
-            BLOCKSIZE=str(COG_BLOCK),
-            NUM_THREADS="1",
-        )
+        about = _About(dtype, nodata, scale, description, colours, average)
+        with _plain_raster(plain, geobox, rows, about) as raster:
+            copy_raster(
+                raster,
+                str(fresh),
+                driver="COG",
+                COMPRESS="DEFLATE",
+                LEVEL=_level(dtype),
+                PREDICTOR="NO" if colours else predictor,
+                BLOCKSIZE=str(COG_BLOCK),
+                NUM_THREADS="1",
+            )
         _require_written(fresh)
         with fresh.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -144,9 +149,14 @@ def write_cog(
         _remove(plain, fresh)
 
 
-def write_picture(path: Path, pixels: Array) -> None:
-    """(y, x, 3 or 4) uint8 -> a PNG, at most 512 pixels a side."""
+def write_picture(path: Path, pixels: Array, colours: Sequence[Colour] = ()) -> None:
+    """(y, x, 3 or 4) uint8, or (y, x) uint8 numbers of colours -> a PNG, at most 512 pixels a side.
+
+    Numbers are written as such with their colours, which takes a third of the time.
+    """
     image = Image.fromarray(np.ascontiguousarray(pixels))
+    if colours:
+        image.putpalette([level for colour in colours for level in colour], "RGBA")
     image.thumbnail((512, 512))
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
@@ -165,42 +175,66 @@ def strips(height: int, step: int = COG_BLOCK) -> Iterator[tuple[int, int]]:
         yield first, min(first + step, height)
 
 
-def _write_plain(
-    path: Path,
-    geobox: GeoBox,
-    rows: Rows,
-    dtype: str,
-    nodata: float | None,
-    scale: float,
-    description: str,
-    colours: Mapping[int, tuple[int, int, int, int]] | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a COG says of its pixels, and how they are halved."""
+
+    dtype: str
+    nodata: float | None
+    scale: float
+    description: str
+    colours: Mapping[int, tuple[int, int, int, int]] | None
+    average: bool
+
+
+@contextlib.contextmanager
+def _plain_raster(
+    path: Path, geobox: GeoBox, rows: Rows, about: _About
+) -> Iterator[rasterio.io.DatasetReader]:
+    """Rows -> a raster with overviews, in memory or in a file of that path."""
     height, width = geobox.shape
     profile = {
-        "driver": "GTiff",
+        "driver": "MEM",
         "height": height,
         "width": width,
         "count": 1,
-        "dtype": dtype,
+        "dtype": about.dtype,
         "crs": str(geobox.crs),
         "transform": geobox.affine,
-        "nodata": nodata,
-        "BIGTIFF": "IF_SAFER",
+        "nodata": about.nodata,
     }
-    if max(height, width) > COG_BLOCK:
-        profile |= {"tiled": True, "blockxsize": COG_BLOCK, "blockysize": COG_BLOCK}
+    if max(height, width) <= IN_MEMORY:
+        with rasterio.open(path, "w+", **profile) as raster:
+            _fill(raster, rows, about)
+            _build_overviews(raster, about)
+            yield raster
+        return
+    profile |= {"driver": "GTiff", "BIGTIFF": "IF_SAFER"}
+    profile |= {"tiled": True, "blockxsize": COG_BLOCK, "blockysize": COG_BLOCK}
     with rasterio.open(path, "w", **profile) as raster:
-        for first, last in strips(height):
-            raster.write(rows(first, last), 1, window=Window(0, first, width, last - first))
-        if scale != 1.0:
-            raster.scales = (scale,)
-        if description:
-            raster.set_band_description(1, description)
-        if colours:
-            raster.write_colormap(1, dict(colours))
+        _fill(raster, rows, about)
     # What GDAL writes only as it closes a file may fail for want of room without an error.
-    if path.stat().st_size < height * width * np.dtype(dtype).itemsize:
+    if path.stat().st_size < height * width * np.dtype(about.dtype).itemsize:
         raise OSError("the disk took only a part of it")
+    with (
+        rasterio.Env(GDAL_TIFF_OVR_BLOCKSIZE=COG_BLOCK),
+        rasterio.open(path, "r+") as raster,
+    ):
+        _build_overviews(raster, about)
+    with rasterio.open(path) as raster:
+        yield raster
+
+
+def _fill(raster: rasterio.io.DatasetWriter, rows: Rows, about: _About) -> None:
+    for first, last in strips(raster.height):
+        window = Window(0, first, raster.width, last - first)
+        raster.write(rows(first, last), 1, window=window)
+    if about.scale != 1.0:
+        raster.scales = (about.scale,)
+    if about.description:
+        raster.set_band_description(1, about.description)
+    if about.colours:
+        raster.write_colormap(1, dict(about.colours))
 
 
 def _remove(*paths: Path) -> None:
@@ -226,22 +260,18 @@ def _level(dtype: str) -> str:
     return "6" if dtype == "uint8" else "1"
 
 
-def _build_overviews(path: Path, shape: tuple[int, int], average: bool) -> None:
-    """Halve a plain raster until it fits into one block.
+def _build_overviews(raster: rasterio.io.DatasetWriter, about: _About) -> None:
+    """Halve a raster until it fits into one block.
 
     The COG driver would make the same ones, but by way of a compressed file, in twice the time.
     """
-    factors = [2]
-    while max(shape) > COG_BLOCK * factors[-1]:
-        factors.append(2 * factors[-1])
-    if max(shape) <= COG_BLOCK:
+    side = max(raster.shape)
+    if side <= COG_BLOCK:
         return
-    method = Resampling.average if average else Resampling.nearest
-    with (
-        rasterio.Env(GDAL_TIFF_OVR_BLOCKSIZE=COG_BLOCK),
-        rasterio.open(path, "r+") as raster,
-    ):
-        raster.build_overviews(factors, method)
+    factors = [2]
+    while side > COG_BLOCK * factors[-1]:
+        factors.append(2 * factors[-1])
+    raster.build_overviews(factors, Resampling.average if about.average else Resampling.nearest)
 
 
 def _looked_at(href: str, look: Callable[[str], T]) -> T:

@@ -233,7 +233,7 @@ class StagedDate:
         one's stays.
         """
         with _writing(self.directory):
-            _save_checksums(self.directory / CHECKSUMS, self._checksums)
+            _save_checksums(self.directory / CHECKSUMS, self._checksums, durable=False)
             for file in self.directory.rglob("*"):
                 sync_file(file)
             try:
@@ -388,11 +388,11 @@ def _no_checksums(spec: Spec) -> Checksums:
     return np.zeros((len(spec.variables), rows, columns), np.uint64)
 
 
-def _save_checksums(file: Path, checksums: Checksums) -> None:
+def _save_checksums(file: Path, checksums: Checksums, *, durable: bool = True) -> None:
     # numpy's own writing to a file does not say when the disk takes only a part of it.
     content = io.BytesIO()
     np.save(content, checksums)
-    write_bytes(file, content.getvalue())
+    write_bytes(file, content.getvalue(), durable=durable)
 
 
 def _variable_checksums(path: Path, spec: Spec, entry: DateEntry) -> dict[str, str]:

@@ -26,7 +26,7 @@ from jobs.build_cube import planned_spec
 from jobs.dates import PENDING, TileDate, tile_dates, time_of
 from jobs.errors import RequestError
 from jobs.job import Failure, Job, Plan, Stage, State, Target, Unit
-from jobs.mask_dates import MaskDateTask, date_bytes, write_date
+from jobs.mask_dates import MaskDateTask, date_bytes, dates_at_once, write_dates
 from jobs.mask_item import MadeMask, mask_item
 from jobs.mask_params import MTCD, CloudMaskParams, described_methods
 from jobs.mask_store import (
@@ -283,26 +283,32 @@ def _planned(run: _Run) -> Plan:
 def _stages(run: _Run) -> list[Stage]:
     """All stages, the last still without units."""
 
-    def keep(unit: Unit, made: Mapping[str, Any]) -> None:
-        run.made[unit.key] = made
+    def keep(_unit: Unit, made: Mapping[str, Mapping[str, Any]]) -> None:
+        run.made.update(made)
 
     method = run.context.params.method
+    together = _together(run)
     last = Stage(
         f"{method} dates {run.context.tile}",
         [],
-        write_date,
+        write_dates,
         keep,
         memory=date_bytes(run.store.spec),
-        count=len(run.due),
-        unit="date",
+        count=-(-len(run.due) // together),
+        unit="date" if together == 1 else f"{together} dates",
     )
     return [*run.work.stages(list(run.due.values())), last]
+
+
+def _together(run: _Run) -> int:
+    """Dates that one unit finishes."""
+    return dates_at_once(run.store.spec, len(run.due), run.context.workspace.workers)
 
 
 def _date_units(run: _Run) -> list[Unit]:
     """Dates whose pixels are all there, with the store that takes them."""
     context, store = run.context, run.store
-    units = []
+    tasks = []
     for item_id, one in run.due.items():
         planes = run.work.planes(one)
         if planes is None:
@@ -317,10 +323,18 @@ def _date_units(run: _Run) -> list[Unit]:
             _before(context, item_id),
             run.work.beside(one),
         )
-        units.append(Unit(item_id, task, one.items))
-    if units:
+        tasks.append(task)
+    if tasks:
         make_store(store)
-    return units
+    together = _together(run)
+    return [
+        _date_unit(run, tasks[first : first + together]) for first in range(0, len(tasks), together)
+    ]
+
+
+def _date_unit(run: _Run, tasks: Sequence[MaskDateTask]) -> Unit:
+    scenes = (name for task in tasks for name in run.due[task.item_id].items)
+    return Unit(tasks[0].item_id, tasks, tuple(scenes))
 
 
 def _before(context: MaskContext, item_id: str) -> dict[str, tuple[str, str]]:

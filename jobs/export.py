@@ -21,6 +21,7 @@ from cube.store import Cube, DateEntry, open_store
 from jobs.dates import time_of
 from jobs.errors import RequestError
 from jobs.job import State, Target
+from jobs.mask_names import no_mask
 from jobs.outputs import put_file, put_folder, require_file, require_folder, staged
 from jobs.runner.progress import Progress
 from jobs.runner.publish import published
@@ -324,9 +325,7 @@ def _items(
     }
     items = [found.get(entry.time // 1000) for entry in entries]
     if not any(items):
-        raise RequestError(
-            f"no mask {mask} of these dates of tile {tile} is catalogued; make it first"
-        )
+        raise no_mask(workspace, tile, mask, " of these dates")
     return items
 
 

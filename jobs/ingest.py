@@ -51,6 +51,9 @@ THREADS = 4
 GML = "application/gml+xml"
 """Cloud polygons of ESA's products before baseline 04.00: pixels of the cube are made of them."""
 
+HEIGHTS = (".tif", ".tiff", ".vrt", ".img", ".asc", ".bil", ".hgt", ".dt0", ".dt1", ".dt2")
+"""Names in which rasters of heights end."""
+
 RASTERS = ("image/tiff", "image/jp2", "image/vrt")
 
 
@@ -133,7 +136,14 @@ def _read_products(path: Path, query: Query, batch: _Batch) -> None:
                 batch.angles[item["id"]] = product.angles
             batch.notes += [f"{product.id}: {text}" for text in product.warnings]
         except CatalogError as error:
-            batch.failures.append(Failure(str(one), str(error)))
+            batch.failures.append(Failure(str(one), f"{error}{_hint(one)}"))
+
+
+def _hint(path: Path) -> str:
+    """What else a file may be than a product."""
+    if not path.is_file() or path.suffix.lower() not in HEIGHTS:
+        return ""
+    return f"; a raster of heights goes in by: clearcube ingest dem {path}"
 
 
 def _has_angles(workspace: "Workspace", item: Document, batch: _Batch, outcome: Outcome) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
+from catalog.collections import DEM
 from catalog.deliveries import REJECTED, SUPERSEDED_BY
 from catalog.search import Query, tile_of
 from jobs.item_names import find_item
@@ -21,6 +22,9 @@ PAGE = 1000
 """Items asked for at once."""
 
 GONE = "no longer catalogued"
+
+DELIVERED = ("scene", "dem")
+"""States of what is not made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Node:
     collection: str
     item_id: str
     state: str
-    """One of ``jobs.job.State``, ``scene`` of what is delivered, or that it is gone."""
+    """One of ``jobs.job.State``, of what is delivered ``scene`` or ``dem``, or that it is gone."""
     because: tuple[str, ...] = ()
     rejected: str | None = None
     superseded_by: str | None = None
@@ -202,6 +206,10 @@ def _states(workspace: "Workspace", items: Iterable[Document]) -> dict[Key, Targ
     return {(t.collection, t.item_id): t for t in states_of(workspace, items)}
 
 
+def _delivered(key: Key) -> str:
+    return "dem" if key[0] == DEM else "scene"
+
+
 def _node(key: Key, item: Document | None, states: Mapping[Key, Target]) -> Node:
     if item is None:
         return Node(*key, GONE)
@@ -209,7 +217,7 @@ def _node(key: Key, item: Document | None, states: Mapping[Key, Target]) -> Node
     target = states.get(key)
     return Node(
         *key,
-        "scene" if target is None else str(target.state),
+        _delivered(key) if target is None else str(target.state),
         () if target is None else target.because,
         properties.get(REJECTED),
         properties.get(SUPERSEDED_BY),

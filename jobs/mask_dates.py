@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,14 @@ RESOLUTION = 20
 
 PICTURE = 512
 """Pixels along the longer side of a thumbnail, at most."""
+
+
+AT_ONCE = 2 << 20
+"""Pixels that a unit finishes, if no single date has more: handing a unit out takes as long as a date
+of some hundred thousand pixels."""
+
+MOST_AT_ONCE = 8
+"""Dates of a unit, at most: they are lost together where its worker is."""
 
 
 class Planes(Protocol):
@@ -65,6 +73,17 @@ def date_bytes(spec: Spec) -> int:
     return max(2 * (len(spec.variables) + 1), 5) * height * width + SMALL
 
 
+def dates_at_once(spec: Spec, dates: int, workers: int) -> int:
+    """Store, dates that are due, workers -> dates of a unit; every worker has some units to take."""
+    height, width = spec.shape(GROUP)
+    return max(1, min(MOST_AT_ONCE, AT_ONCE // (height * width), dates // (4 * workers)))
+
+
+def write_dates(tasks: Sequence[MaskDateTask]) -> dict[str, dict[str, Any]]:
+    """Some dates, one after the other -> what they hold, by the ids of their masks."""
+    return {task.item_id: write_date(task) for task in tasks}
+
+
 def write_date(task: MaskDateTask) -> dict[str, Any]:
     """The planes of one date -> staged for the store, COGs and a thumbnail; says what they hold.
 
@@ -85,7 +104,7 @@ def write_date(task: MaskDateTask) -> dict[str, Any]:
     }
     picture = folder / f"{task.item_id}_thumbnail.png"
     if _kept(task, picture) is None:
-        write_picture(picture, _picture(planes[MASK]))
+        _draw(picture, planes[MASK])
     files["thumbnail"] = picture
     for key, path in task.beside.items():
         files[key] = folder / f"{task.item_id}_{key}{Path(path).suffix}"
@@ -146,20 +165,18 @@ def _hand_over(source: Path, target: Path) -> None:
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _picture(plane: Bytes) -> Bytes:
+def _draw(path: Path, plane: Bytes) -> None:
     # Every so many pixels, never a blend of classes.
     step = -(-max(plane.shape) // PICTURE)
-    colours = np.array([each.colour for each in CLASSES], np.uint8)
-    picture: Bytes = colours[plane[::step, ::step]]
-    return picture
+    write_picture(path, plane[::step, ::step], [each.colour for each in CLASSES])
 
 
 def _counts(plane: Bytes) -> list[int]:
-    counts = np.zeros(len(CLASSES), np.int64)
-    # numpy turns what it counts into integers of eight bytes.
+    counts = [0] * len(CLASSES)
     for part in _strips(plane):
-        counts += np.bincount(part.ravel(), minlength=len(CLASSES))
-    return [int(count) for count in counts]
+        for each in CLASSES:
+            counts[each.code] += int(np.count_nonzero(part == each.code))
+    return counts
 
 
 def _classes_checksum(plane: Bytes) -> str:

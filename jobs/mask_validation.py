@@ -28,6 +28,7 @@ from cube.confusion import (
     ratio,
 )
 from jobs.errors import RequestError, WorkspaceError
+from jobs.mask_names import no_mask
 from jobs.mask_truth import Grid, Labels, read_truth
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _items(
         if item["properties"].get("clearcube:variant", "") == variant
     }
     if not found:
-        raise RequestError(f"no mask {name} of tile {tile} is catalogued; make it first")
+        raise no_mask(workspace, tile, name)
     return found
 
 

@@ -37,6 +37,7 @@ _KEY = MOST_DATES + 1
 """A segment's key is its brightness times this plus its number: of equals, the later is first."""
 
 _NONE = -(2**31)  # below every key
+_MOST = 2**30 - 1  # above every sum of six bands
 
 _NEAR = 4
 """Clear observations on each side that tell what haze a pixel has anyway."""
@@ -96,6 +97,18 @@ _FOLLOWING = 13
 _GONE = 14  # whether it has been labelled; its neighbours then lead to clear ones
 _ROWS = 15
 
+# Rows of what is known of the lanes while values are ranked, int32.
+_RANK = 0  # of the value looked for
+_LOW = 1  # the span that it lies in
+_HIGH = 2
+_MIDDLE = 3
+_WITHIN = 4  # values up to the middle
+_STEPS = 5
+
+# Rows of what is told of a lane in the end, int32.
+_CLEAN = 0  # haze index up to which nothing is cloud
+_TRAITS = 1  # bits of what its spectra say that count
+
 
 @njit(cache=True, nogil=True)
 def detect(bands: Spectra, rules: Rules, out: Bytes) -> None:
@@ -109,6 +122,11 @@ def detect(bands: Spectra, rules: Rules, out: Bytes) -> None:
     haze = np.empty((dates, _LANES), np.int32)
     traits = np.empty((dates, _LANES), np.uint8)
     label = np.empty((dates, _LANES), np.uint8)
+    usual = np.zeros(_LANES, np.int32)
+    base = np.zeros(_LANES, np.int32)
+    held = np.full((-(-dates // 4) * 4, _LANES), _MOST, np.int32)
+    halving = np.empty((_STEPS, _LANES), np.int32)
+    ends = np.empty((2, _LANES), np.int32)
     for first in range(0, pixels, _LANES):
         after = min(first + _LANES, pixels)
         sums[:] = 0
@@ -116,9 +134,16 @@ def detect(bands: Spectra, rules: Rules, out: Bytes) -> None:
         for band in bands:
             _read(band, first, after, rules.nodata, sums, label)
         _look(bands, first, after, rules.published, sums, haze, traits)
-        for lane in range(after - first):
-            _pixel(bands.blue[:, first + lane], sums, haze, traits, label, lane, rules, work)
-        _conclude(label, traits, first, after, CLOUD if rules.published else THIN_CLOUD, out)
+        lanes = after - first
+        if not rules.published:
+            _ranked(sums, label, lanes, rules.usual, held, halving, usual)
+            _ranked(haze, label, lanes, rules.usual, held, halving, base)
+        for lane in range(lanes):
+            ground = usual[lane], base[lane]
+            blue = bands.blue[:, first + lane]
+            _pixel(blue, sums, haze, traits, label, lane, ground, rules, work, ends)
+        thin = CLOUD if rules.published else THIN_CLOUD
+        _conclude(label, traits, haze, ends, thin, out[:, first:after])
 
 
 @njit(cache=True, nogil=True)
@@ -168,15 +193,19 @@ def _look(
 
 
 @njit(cache=True, nogil=True)
-def _conclude(label: Bytes, traits: Bytes, first: int, after: int, thin: int, out: Bytes) -> None:
-    """Labels after all passes, and traits -> classes."""
+def _conclude(label: Bytes, traits: Bytes, haze: Work, ends: Work, thin: int, out: Bytes) -> None:
+    """Labels after all passes, traits, and what is told of each lane in the end -> classes."""
+    lanes = out.shape[1]
+    clean, counting = ends[_CLEAN, :lanes], ends[_TRAITS, :lanes]
     for t in range(out.shape[0]):
-        trait, row = traits[t], out[t, first:after]
-        for x in range(row.size):
-            here = label[t, x]
-            bare = (here == CLOUD) & (trait[x] & _BARE != 0)
-            wet = (here == CLOUD_SHADOW) & (trait[x] & _WET != 0)
-            veiled = (here == CLEAR) & (trait[x] & _THIN != 0)
+        index, row = haze[t], out[t]
+        for x in range(lanes):
+            trait = traits[t, x] & counting[x]
+            is_hazy = index[x] > clean[x]
+            here = np.uint8(CLEAR) if (label[t, x] == CLOUD) & (not is_hazy) else label[t, x]
+            bare = (here == CLOUD) & (trait & _BARE != 0)
+            wet = (here == CLOUD_SHADOW) & (trait & _WET != 0)
+            veiled = (here == CLEAR) & (trait & _THIN != 0)
             final = np.uint8(CLEAR) if bare | wet else here
             row[x] = np.uint8(thin) if veiled else final
 
@@ -189,10 +218,13 @@ def _pixel(
     traits: Bytes,
     label: Bytes,
     lane: int,
+    ground: tuple[int, int],
     rules: Rules,
     work: Work,
+    ends: Work,
 ) -> None:
-    """All passes over the series of one lane; labels, and traits of water, are changed in place."""
+    """All passes over the series of one lane; labels are changed in place, `ends` is filled in."""
+    ends[_CLEAN, lane], ends[_TRAITS, lane] = _NONE, 255
     count = 0
     for t in range(sums.shape[0]):
         work[_WHEN, count] = t
@@ -203,7 +235,7 @@ def _pixel(
         count += label[t, lane] != NO_OBSERVATION
     dark, opaque, usual, hazy = rules.dark, rules.opaque, 0, 2**31 - 1
     if count > 0 and not rules.published:
-        dark, opaque, usual, hazy = _own_limits(work, count, rules)
+        dark, opaque, usual, hazy = _own_limits(ground, rules)
     for i in range(count):
         work[_LABEL, i] = CLOUD if (work[_VALUE, i] > opaque) | (work[_HAZE, i] > hazy) else 0
     count = _close_ranks(work, count, label, lane)
@@ -222,26 +254,21 @@ def _pixel(
         _veil(work, count, rules)
         _close_ranks(work, count, label, lane)
         # Ground that is mostly dry is in shadow, however wet it looks; no cloud is without haze.
-        kept = np.uint8(~_WET if 2 * wet <= count else ~0)
-        for t in range(sums.shape[0]):
-            traits[t, lane] &= kept
-            if label[t, lane] == CLOUD and haze[t, lane] <= hazy - rules.haze:
-                label[t, lane] = CLEAR
+        ends[_TRAITS, lane] = 255 & ~_WET if 2 * wet <= count else 255
+        ends[_CLEAN, lane] = hazy - rules.haze
 
 
 @njit(cache=True, nogil=True)
-def _own_limits(work: Work, count: int, rules: Rules) -> tuple[int, int, int, int]:
-    """All observations -> limits of references, of opaque cloud, what is usual, limit of haze.
+def _own_limits(ground: tuple[int, int], rules: Rules) -> tuple[int, int, int, int]:
+    """Usual sum and haze index -> limits of references, of opaque cloud, what is usual, of haze.
 
     Where what is usual is itself about as dark as a shadow or as bright as a cloud, the first two
     move as far from it as the tests reach. Seasons move the haze index of clear ground: twice here.
     """
-    rank = count * rules.usual // UNIT
-    usual = _ranked(work[_VALUE, :count], rank)
+    usual, base = ground
     above = usual * rules.factor // UNIT
     # Below zero, what lies a factor below is the product.
     below = above if usual < 0 else usual * UNIT // rules.factor
-    base = _ranked(work[_HAZE, :count], rank)
     hazy = base + 2 * rules.haze + max(base - rules.glare, 0) // _GLARE
     return min(rules.dark, below), max(rules.opaque, above), usual, hazy
 
@@ -265,19 +292,46 @@ def _veil(work: Work, count: int, rules: Rules) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _ranked(values: Work, rank: int) -> int:
-    """The value that has `rank` others before it in order, by halving the span it is in."""
-    low, high = values.min(), values.max()
-    while low < high:
-        middle = np.int32((low + high) >> 1)
-        within = np.int32(0)
-        for value in values:
-            within += np.int32(value <= middle)
-        if within > rank:
-            high = middle
-        else:
-            low = np.int32(middle + 1)
-    return int(low)
+def _ranked(
+    values: Work, label: Bytes, lanes: int, share: int, held: Work, halving: Work, out: Work
+) -> None:
+    """(time, lane) values -> (lane,) the one that has a share of the lane's others before it.
+
+    The span that it is in is halved, of all lanes at once: they run on vectors, side by side.
+    """
+    rank, low, high = halving[_RANK, :lanes], halving[_LOW, :lanes], halving[_HIGH, :lanes]
+    middle, within = halving[_MIDDLE, :lanes], halving[_WITHIN, :lanes]
+    rank[:], low[:], high[:] = 0, _MOST, -_MOST
+    for t in range(values.shape[0]):
+        row, seen, kept = values[t], label[t], held[t]
+        for x in range(lanes):
+            observed = seen[x] != NO_OBSERVATION
+            # What was not observed comes after all others.
+            kept[x] = row[x] if observed else np.int32(_MOST)
+            rank[x] += np.int32(observed)
+            low[x] = min(low[x], kept[x])
+            high[x] = max(high[x], row[x] if observed else np.int32(-_MOST))
+    for x in range(lanes):
+        rank[x] = np.int32(rank[x] * share // UNIT)
+    widest = np.int32(1)
+    while widest > 0:
+        for x in range(lanes):
+            middle[x] = np.int32((low[x] + high[x]) >> 1)
+            within[x] = 0
+        for t in range(0, held.shape[0], 4):  # four at a time: the counts go to memory less often
+            one, two, three, four = held[t], held[t + 1], held[t + 2], held[t + 3]
+            for x in range(lanes):
+                most = middle[x]
+                pair = np.int32(one[x] <= most) + np.int32(two[x] <= most)
+                other = np.int32(three[x] <= most) + np.int32(four[x] <= most)
+                within[x] += np.int32(pair + other)
+        widest = np.int32(0)
+        for x in range(lanes):
+            is_open, is_low = low[x] < high[x], within[x] > rank[x]
+            high[x] = middle[x] if is_open & is_low else high[x]
+            low[x] = np.int32(middle[x] + 1) if is_open & (not is_low) else low[x]
+            widest = max(widest, np.int32(high[x] - low[x]))
+    out[:lanes] = low
 
 
 @njit(cache=True, nogil=True)

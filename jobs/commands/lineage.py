@@ -92,10 +92,11 @@ class _Tree:
 
 def _said(node: "Node") -> Iterator[str]:
     from jobs.commands.plan import shortened
+    from jobs.lineage import DELIVERED
 
-    if node.because and node.state not in ("scene", "current"):
+    if node.because and node.state not in (*DELIVERED, "current"):
         yield f"{node.state}: {shortened(node.because)}"
-    elif node.state != "scene" or not (node.rejected or node.superseded_by):
+    elif node.state not in DELIVERED or not (node.rejected or node.superseded_by):
         yield node.state
     if node.rejected is not None:
         yield f"rejected: {node.rejected}"

@@ -276,6 +276,34 @@ def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
     assert third.read_bytes() != one.read_bytes()
 
 
+@pytest.mark.parametrize("shape", [(40, 30), (1024, 700)])
+@pytest.mark.parametrize("kind", ["classes", "reflectance", "weight"])
+def test_in_memory_or_in_a_file_the_bytes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], kind: str
+) -> None:
+    dtype, said = {
+        "classes": ("uint8", {"nodata": 0, "colours": palette(), "average": False}),
+        "reflectance": ("int16", {"nodata": -10000, "scale": 0.0001, "description": "B04"}),
+        "weight": ("float32", {"nodata": float("nan")}),
+    }[kind]
+    pixels = np.random.default_rng(4).integers(0, 7, shape).astype(dtype)
+    pixels[: shape[0] // 3] = said["nodata"]
+    one = cog(tmp_path / "a.tif", pixels, **said)
+    monkeypatch.setattr(cube.rasters, "IN_MEMORY", 0)
+    assert cog(tmp_path / "b.tif", pixels, **said).read_bytes() == one.read_bytes()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_a_picture_of_classes_has_their_colours(tmp_path: Path) -> None:
+    classes = np.random.default_rng(5).integers(0, 7, (90, 70)).astype("uint8")
+    colours = [palette()[code] for code in range(7)]
+    write_picture(tmp_path / "p.png", classes, colours)
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.mode == "P"
+        found = np.asarray(picture.convert("RGBA"))
+    np.testing.assert_array_equal(found, np.array(colours, "uint8")[classes])
+
+
 def test_rows_are_asked_for_in_strips_once(tmp_path: Path) -> None:
     pixels = field(1100, 20)
     asked = []

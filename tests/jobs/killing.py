@@ -155,11 +155,15 @@ def empty_disk() -> None:
 
 
 def files_of(workspace: str) -> dict[str, tuple[int, int]]:
-    """Every file of a workspace -> what tells whether it was written again."""
+    """Every file of a workspace -> what tells whether it was written again.
+
+    Workers may still be ending units of a driver that was killed: what goes meanwhile is left out,
+    directories, too, which `Path.rglob` would stop at.
+    """
     found = {}
-    for path in Path(workspace).rglob("*"):
-        with suppress(FileNotFoundError):
-            if path.is_file():
+    for folder, _folders, names in os.walk(workspace):
+        for path in (Path(folder, name) for name in names):
+            with suppress(FileNotFoundError):
                 found[str(path)] = (path.stat().st_ino, path.stat().st_mtime_ns)
     return found
 

@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from distributed import LocalCluster
 
 from catalog.search import Query
 from cube.classes import CLEAR, CLOUD
 from cube.detectors.tsmask import BAND_NAMES
+from cube.grid import Extent
 from cube.place import Place
+from cube.spec import Spec
 from cube.store import open_store
-from jobs import temporal_masks
+from jobs import cloud_mask, temporal_masks
 from jobs.cloud_mask import PIXELS
 from jobs.errors import RequestError
 from jobs.explain import explain
 from jobs.job import State
+from jobs.mask_dates import dates_at_once
 from jobs.memory import SeriesLoad, series_side
 from jobs.testing import write_scene
 from jobs.workspace import Workspace, open_workspace
@@ -146,14 +150,29 @@ def test_a_second_run_and_a_look_change_nothing(made: Workspace) -> None:
     ]
 
 
+@pytest.fixture
+def one_worker() -> Iterator[str]:
+    """Address of a scheduler with one worker, within this process."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
 def test_block_sizes_and_workers_change_nothing(
-    made: Workspace, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Workspace,
+    scenes: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    one_worker: str,
 ) -> None:
+    """Nine blocks by one worker are one block by one of two; dates are finished by two or three."""
     monkeypatch.setattr(temporal_masks, "series_side", lambda *_about: 12)
-    with open_workspace(tmp_path / "w", scheduler=made.settings.scheduler) as other:
+    monkeypatch.setattr(cloud_mask, "dates_at_once", lambda *_about: 3)
+    with open_workspace(tmp_path / "w", scheduler=one_worker) as other:
         other.ingest(*scenes)
         forecast = other.plan("cloud-mask", **MASK)
-        assert [stage.count for stage in forecast.stages if "tsmask 31UES" in stage.name] == [9]
+        assert [stage.count for stage in forecast.stages if "tsmask" in stage.name] == [9, 5]
         other.run("cloud-mask", **MASK)
         assert content(other) == content(made)
 
@@ -317,9 +336,23 @@ def test_a_scene_that_cannot_be_read(workspace: Workspace, scenes: list[Path]) -
         broken.write_bytes(whole)
 
 
+def test_small_dates_are_finished_by_several() -> None:
+    """As many as make two million pixels, at most eight, and four units for each worker."""
+    for side, dates, workers, expected in (
+        (5490, 70, 2, 1),
+        (1024, 70, 2, 2),
+        (567, 124, 1, 6),
+        (567, 124, 8, 3),
+        (32, 124, 2, 8),
+        (32, 3, 2, 1),
+    ):
+        extent = Extent(32631, 499980, 5700000 - 20 * side, 499980 + 20 * side, 5700000)
+        spec = Spec("31UES", "tsmask", extent, {"r20m": 20}, ())
+        assert dates_at_once(spec, dates, workers) == expected
+
+
 def test_blocks_fit_into_a_worker() -> None:
     from cube.grid import tile_extent
-    from cube.spec import Spec
     from cube.variables import level_variables
 
     spec = Spec(

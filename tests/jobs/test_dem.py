@@ -98,6 +98,15 @@ def test_the_time_of_the_heights_may_be_said(clearcube, tmp_path):
     assert item_of(workspace, "a")["properties"] == properties
 
 
+def test_without_its_word_a_dem_is_pointed_there(clearcube, tmp_path):
+    path = dem(tmp_path / "heights.TIF")
+    said = clearcube(tmp_path / "w", "ingest", path)
+    said.refused("not a product", f"a raster of heights goes in by: clearcube ingest dem {path}")
+    (tmp_path / "notes.txt").write_text("no raster")
+    said = clearcube(tmp_path / "w", "ingest", tmp_path / "notes.txt")
+    assert said.refused("not a product").endswith("neither a folder nor a zip")
+
+
 def test_a_zip_is_read_in_place(clearcube, tmp_path):
     """Of the rasters in Copernicus' archives the one called DEM holds the heights."""
     path = dem(tmp_path / "in.tif")

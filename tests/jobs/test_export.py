@@ -333,8 +333,17 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_former(
         (["--bands", "blau"], "no band is called 'blau'; the bands are coastal blue"),
         (["--bands", "red"], "the l2a cube of 31UES holds no red; it holds blue nir08"),
         (["--bands", "none"], "neither a band nor a mask is asked for"),
-        (["--mask", "tsmask"], "no mask tsmask of these dates of tile 31UES is catalogued"),
-        (["--mask", "scl:no"], "no mask scl:no of these dates"),
+        (
+            ["--mask", "tsmask"],
+            "no mask tsmask of these dates of tile 31UES is catalogued; make it first: clearcube run "
+            "cloud-mask --tile 31UES --method tsmask",
+        ),
+        (["--mask", "scl:no"], "run decode-masks --tile 31UES --encoding scl --name no"),
+        (
+            ["--mask", "nosuch"],
+            "no mask is called 'nosuch'; tile 31UES has clm scl scl:wide; found along time are "
+            "combined tsmask mtcd, and products bring ",
+        ),
         (["--mask", "scl", "--datetime", "2019-06"], "no mask scl of these dates"),
         (["--datetime", "2020"], "the cube 31UES holds no date within 2020"),
         (["--datetime", "may"], "datetime"),

@@ -63,6 +63,7 @@ def small(tmp_path: Path) -> Iterator[Workspace]:
                 made("mask", "masks", {"A": "aa"}, {"A": "scenes", "cube": "cubes"}),
                 made("month", "months", {"A": "a", "mask": "m"}, {"A": "scenes", "mask": "masks"}),
                 made("map", "maps", {"month": "1", "lost": "2"}, {}),
+                plain("heights", "dem"),
             ],
         )
         yield workspace
@@ -98,6 +99,7 @@ def test_inputs_are_followed_down_to_the_scenes(small: Workspace) -> None:
     assert states["month"][0] == "months"
     assert states["A"] == ("scenes", "scene")
     assert found.nodes["scenes", "A"].rejected == "haze"
+    assert [node.state for node in lineage(small, "heights").nodes.values()] == ["dem"]
 
 
 def test_forward_goes_to_all_that_was_made_from_an_item(small: Workspace) -> None:

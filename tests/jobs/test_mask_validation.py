@@ -245,8 +245,15 @@ def test_bad_masks_and_values_are_one_line(
     place = workspace.settings.workspace
     file = write_raster(tmp_path / "t_20190516.tif", [[9]], 160)
     asked = ("validate", "masks", "--tile", "31UES", "--truth", file)
-    clearcube(place, *asked, "--mask", "tsmask").refused("no mask tsmask", "31UES")
-    clearcube(place, *asked, "--mask", "scl:no").refused("no mask scl:no")
+    make = "make it first: clearcube run cloud-mask --tile 31UES --method tsmask"
+    clearcube(place, *asked, "--mask", "tsmask").refused("no mask tsmask of tile 31UES", make)
+    clearcube(place, *asked, "--mask", "scl:no").refused(
+        "no mask scl:no", "--encoding scl --name no"
+    )
+    there = (
+        "no mask is called 'nosuch'; tile 31UES has scl scl:wide; found along time are combined "
+    )
+    clearcube(place, *asked, "--mask", "nosuch").refused(there)
     clearcube(place, *asked).refused("holds 9, which is no class", "--values")
     clearcube(place, *asked, "--values", "alcd").refused("is no alcd")
     clearcube(place, *asked, "--values", "abc").refused("abc")
