@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from catalog.errors import ProductError
 
 Family = Literal["safe", "muscate"]
-Level = Literal["l1c", "l2a", "maja"]
+Level = Literal["l1c", "l2a", "maja", "l3a"]
 Ring = tuple[tuple[float, float], ...]
 
 MEDIA_TYPES = {
@@ -122,6 +122,8 @@ class Product:
     sun: Angles | None = None
     view: Angles | None = None
     """Mean over the bands."""
+    span: tuple[datetime, datetime] | None = None
+    """First and last acquisition that a synthesis is made of."""
     warnings: tuple[str, ...] = ()
 
     def asset(self, key: str) -> ProductAsset:
