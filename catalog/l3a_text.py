@@ -10,10 +10,11 @@ from xml.etree.ElementTree import Element
 
 from catalog.muscate_text import R1, R2
 from catalog.product_text import document, iso, node
+from catalog.products.bands import BANDS
 from catalog.products.product import Grid
 
-VERSION = "1.1"
-"""Of the format: Theia names products of level 3A ``V1-1`` (WASP, parameter version)."""
+VERSION = "0.1"
+"""Theia's own begin at 1.0 (``V1-0``): one of the same month stays another item of the catalogue."""
 
 GROUPS: dict[str, tuple[str, ...]] = {"R1": R1, "R2": R2}
 
@@ -156,7 +157,7 @@ def _characteristics(made: Synthesis) -> Element:
             node("MEAN", iso(made.centre)),
             node("DATE_PRECISION", "0.001", unit="s"),
         ),
-        _band_list("Band_Global_List", made.bands),
+        _band_list("Band_Global_List", _in_order(made.bands)),
         node(
             "Band_Group_List",
             *(
@@ -169,6 +170,11 @@ def _characteristics(made: Synthesis) -> Element:
 
 def _band_list(tag: str, bands: Sequence[str]) -> Element:
     return node(tag, *(node("BAND_ID", band) for band in bands), count=str(len(bands)))
+
+
+def _in_order(bands: Iterable[str]) -> list[str]:
+    """Bands by wavelength, as they are numbered."""
+    return sorted(bands, key=[band.muscate for band in BANDS].index)
 
 
 def _groups(made: Synthesis) -> Iterable[tuple[str, list[str]]]:
@@ -286,7 +292,7 @@ def _radiometry(made: Synthesis) -> Element:
                     node("SPATIAL_RESOLUTION", resolution[band], unit="m"),
                     band_id=band,
                 )
-                for band in made.bands
+                for band in _in_order(made.bands)
             ),
         ),
     )

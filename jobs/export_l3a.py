@@ -20,9 +20,11 @@ from cube.composite import DATE_NODATA, STATUS_CLOUD, STATUS_SNOW
 from cube.periods import Period
 from jobs.errors import RequestError
 from jobs.item_names import find_item
+from jobs.job import State
 from jobs.lineage import source_item, sources_of
 from jobs.outputs import put_folder, require_folder, staged
 from jobs.runner.progress import Progress
+from jobs.upkeep import states_of
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -74,8 +76,8 @@ def export_l3a(
         fresh.mkdir()
         counts: Any = None
         with progress.stage(f"export {described.name}", len(work)) as advance:
-            for source, target, convert, dtype, nodata in work:
-                found = theia.write_plain(source, fresh / target, convert, dtype, nodata)
+            for sources, target, convert, dtype, nodata in work:
+                found = theia.write_plain(sources, fresh / target, convert, dtype, nodata)
                 # The coarsest status counts, as in Theia's products.
                 counts = found if dtype == "uint8" else counts
                 advance(target, None)
@@ -83,33 +85,30 @@ def export_l3a(
         rgb = (hrefs["B4"], hrefs["B3"], hrefs["B2"])
         theia.write_quicklook(rgb, fresh / described.quicklook)
         shares = _shares([int(n) for n in counts[:5]])
-        text = l3a_xml(_with_shares(described, *shares))
+        text = l3a_xml(replace(described, cloud=shares[0], snow=shares[1]))
         (fresh / described.metadata).write_text(text)
         files = sorted(f.relative_to(fresh) for f in fresh.rglob("*") if f.is_file())
         size = sum((fresh / file).stat().st_size for file in files)
         put_folder(fresh, path, {"item": item["id"], "collection": item["collection"]})
     return L3aExport(
-        item["id"], path, tuple(path / file for file in files), size, tuple(_notes(item))
+        item["id"], path, tuple(path / file for file in files), size, tuple(_notes(workspace, item))
     )
 
 
 def _files(described: Synthesis, hrefs: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
     for band in described.bands:
-        yield hrefs[band], described.band_file(band), theia.same, "int16", REFLECTANCE_NODATA
+        sources = (hrefs[band],)
+        yield sources, described.band_file(band), theia.same, "int16", REFLECTANCE_NODATA
+    days = theia.day_of_year(described.centre.year)
     for group in described.grids:
-        for code in LAYERS:
-            convert, dtype, nodata = {
-                "WGT": (theia.stored_weight, "int16", -10000),
-                "DTS": (theia.day_of_year(described.centre.year), "int16", DATE_NODATA),
-                "FLG": (theia.same, "uint8", None),
-            }[code]
-            yield (
-                hrefs[f"{code}_{group}"],
-                described.layer_file(code, group),
-                convert,
-                dtype,
-                nodata,
-            )
+        weight, date, status = (hrefs[f"{code}_{group}"] for code in LAYERS)
+        layers: dict[str, tuple[Any, ...]] = {
+            "WGT": ((weight, status), theia.stored_weight, "int16", theia.WEIGHT_NODATA),
+            "DTS": ((date,), days, "int16", DATE_NODATA),
+            "FLG": ((status,), theia.same, "uint8", None),
+        }
+        for code, (sources, *how) in layers.items():
+            yield sources, described.layer_file(code, group), *how
 
 
 def _described(workspace: "Workspace", item: Document) -> tuple[Synthesis, dict[str, str]]:
@@ -117,29 +116,37 @@ def _described(workspace: "Workspace", item: Document) -> tuple[Synthesis, dict[
     properties, tile = item["properties"], tile_of(item)
     if not str(item["collection"]).startswith("synthesis-") or tile is None:
         raise RequestError(f"{item['id']} is no synthesis: give an item that run synthesis made")
-    bands = [band for group in GROUPS.values() for band in group if _KEYS[band] in item["assets"]]
-    hrefs = {band: item["assets"][_KEYS[band]]["href"] for band in bands}
-    grids: dict[str, Grid] = {}
-    for group, members in GROUPS.items():
-        if not set(members) & set(bands):
-            continue
-        for code, layer in LAYERS.items():
-            asset = item["assets"].get(f"{layer}{SUFFIX[group]}")
-            if asset is None:
-                raise RequestError(f"{item['id']} has no layer {layer}{SUFFIX[group]}")
-            hrefs[f"{code}_{group}"] = asset["href"]
-            grids[group] = _grid(item, asset)
-    missing = [band for band in ("B2", "B3", "B4") if band not in bands]
-    if missing or [grid.step[0] for grid in grids.values()] != [10, 20]:
-        raise RequestError(
-            f"{item['id']} cannot be a product of Theia's, which has bands of 10 m and of 20 m; "
-            "it is made of a cube of another resolution, or of fewer bands"
+    bands = [band for group in GROUPS.values() for band in group]
+    assets = item["assets"]
+    missing = [
+        key
+        for key in (
+            *(_KEYS[band] for band in bands),
+            *(f"{layer}{suffix}" for suffix in SUFFIX.values() for layer in LAYERS.values()),
         )
+        if key not in assets
+    ]
+    if missing:
+        raise RequestError(
+            f"{item['id']} has no {', '.join(missing)}: a product of level 3A holds ten bands, "
+            "and weight, date and status at 10 m and 20 m"
+        )
+    hrefs = {band: assets[_KEYS[band]]["href"] for band in bands}
+    grids: dict[str, Grid] = {}
+    for group, suffix in SUFFIX.items():
+        grids[group] = _grid(item, assets[f"weight{suffix}"])
+        hrefs |= {
+            f"{code}_{group}": assets[f"{key}{suffix}"]["href"] for code, key in LAYERS.items()
+        }
+    if [grid.step[0] for grid in grids.values()] != [10, 20]:
+        raise RequestError(f"{item['id']} is not at 10 m and 20 m, as a product of level 3A is")
     scenes = list(_scenes(workspace, item))
     period = Period.parse(str(properties["clearcube:period"]))
     return Synthesis(
         tile=tile,
-        platforms=tuple(sorted({scene["properties"].get("platform") or "?" for scene in scenes})),
+        platforms=tuple(
+            sorted({scene["properties"].get("platform", "") for scene in scenes} - {""})
+        ),
         centre=datetime.combine(period.centre, time(), UTC),
         produced=instant(properties["created"]),
         crs_name=pyproj.CRS.from_epsg(grids["R1"].epsg).name,
@@ -158,7 +165,7 @@ _KEYS = {band.muscate: band.key for band in BANDS}
 
 
 def _scenes(workspace: "Workspace", item: Document) -> Iterator[Document]:
-    """Scenes that a synthesis was made of, in order of time; of those that are gone the name."""
+    """Scenes that a synthesis was made of, in order of time, those that are still catalogued."""
     found = [source_item(workspace, each) for each in sources_of(item)]
     scenes = [one for one in found if one and "clearcube:job" not in one["properties"]]
     yield from sorted(scenes, key=lambda scene: str(scene["properties"]["datetime"]))
@@ -194,16 +201,18 @@ def _places(grid: Grid) -> dict[str, tuple[float, float]]:
     }
 
 
-def _with_shares(described: Synthesis, cloud: int, snow: int) -> Synthesis:
-    return replace(described, cloud=cloud, snow=snow)
-
-
 def _shares(counts: list[int]) -> tuple[int, int]:
     """Pixels by status -> per cent of cloud and of snow among those observed."""
     seen = max(1, sum(counts[1:]))
     return round(100 * counts[STATUS_CLOUD] / seen), round(100 * counts[STATUS_SNOW] / seen)
 
 
-def _notes(item: Document) -> Iterator[str]:
+def _notes(workspace: "Workspace", item: Document) -> Iterator[str]:
+    for target in states_of(workspace, [item]):
+        if target.item_id == item["id"] and target.state in (State.STALE, State.ORPHANED):
+            yield f"{item['id']} is {target.state}: {'; '.join(target.because)}"
+    gone = sum(source_item(workspace, each) is None for each in sources_of(item))
+    if gone:
+        yield f"{gone} of the items it was made of are no longer catalogued: MTD_ALL.xml omits them"
     if item["properties"].get("clearcube:status") == "provisional":
         yield f"{item['id']} is provisional: scenes of its window may still come"

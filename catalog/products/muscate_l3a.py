@@ -48,6 +48,9 @@ class _Synthesis(Muscate):
             main.as_time(text_of(each), "ACQUISITION_DATE")
             for each in main.all("Contributing_Product/Product/ACQUISITION_DATE")
         )
+        if not seen:
+            self.warnings.append(f"{main.source}: names no product that it was made of")
+        assets = tuple(self._assets())
         return Product(
             id=self.id,
             family="muscate",
@@ -59,7 +62,7 @@ class _Synthesis(Muscate):
             version=f"{version} {generated:%Y-%m-%dT%H:%M:%S.%fZ}",
             epsg=self.epsg,
             footprint=(self._footprint(),),
-            assets=tuple(self._assets()),
+            assets=assets,
             uri=main.text("PRODUCT_ID"),
             generated=generated,
             cloud_cover=self._percent("CloudPercent"),

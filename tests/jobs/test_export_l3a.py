@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import rasterio
 
 from cube.theia import day_of_year, stored_weight
+from jobs.errors import RequestError
 from jobs.export_l3a import export_l3a
 from jobs.simulate.season import SMALL_SEASON, SeasonFiles
 from jobs.workspace import open_workspace
@@ -66,11 +68,13 @@ def test_every_pixel_is_that_of_the_item(made: Made) -> None:
         np.testing.assert_array_equal(made.theirs(f"{{}}_FRC_{band}"), made.ours(key))
     for group, suffix in (("R1", ""), ("R2", "_20m")):
         weight = made.theirs(f"MASKS/{{}}_WGT_{group}")
-        assert np.abs(weight / 1000 - made.ours(f"weight{suffix}")).max() <= 0.0005 + 1e-9
+        status, seen = made.theirs(f"MASKS/{{}}_FLG_{group}"), made.ours(f"weight{suffix}")
+        np.testing.assert_array_equal(status, made.ours(f"status{suffix}"))
+        np.testing.assert_array_equal(weight == -10000, status == 0)
+        off = np.abs(weight / 1000 - seen)[status > 0]
+        assert off.max() <= 0.0005 + 1e-9
         assert weight.max() > 500
-        np.testing.assert_array_equal(
-            made.theirs(f"MASKS/{{}}_FLG_{group}"), made.ours(f"status{suffix}")
-        )
+        assert {2, 4} <= set(np.unique(status)) or {1, 4} <= set(np.unique(status))
         days, ours = made.theirs(f"MASKS/{{}}_DTS_{group}"), made.ours(f"date{suffix}")
         new_year = (np.datetime64("2020-01-01") - np.datetime64("1970-01-01")).astype(int)
         np.testing.assert_array_equal(
@@ -104,7 +108,7 @@ def test_the_metadata_are_built_as_those_of_wasp(made: Made, shared: Path) -> No
 
 
 def test_its_name_and_what_it_says(made: Made) -> None:
-    assert re.fullmatch(r"SENTINEL2[ABX]_20200515-000000-000_L3A_T\w{5}_C_V1-1", made.product.name)
+    assert re.fullmatch(r"SENTINEL2[ABX]_20200515-000000-000_L3A_T\w{5}_C_V0-1", made.product.name)
     root = ElementTree.parse(made.product / f"{made.product.name}_MTD_ALL.xml").getroot()
     status = made.ours("status_20m")
     cloud = 100 * (status == 1).sum() / max(1, (status > 0).sum())
@@ -133,6 +137,7 @@ def test_our_reader_reads_it_back(made: Made, tmp_path: Path, clearcube: Any) ->
     assert item["id"] == made.product.name
     loaded = odc.stac.load([pystac.Item.from_dict(item)], bands=["red", "weight"], resolution=10)
     np.testing.assert_array_equal(loaded.red.values[0], made.ours("red"))
+    assert clearcube(tmp_path / "w", "verify").status == 0
     again = clearcube(tmp_path / "w", "run", "cube", "--tile", item["properties"]["grid:code"])
     again.refused("no scene")
 
@@ -146,8 +151,9 @@ def test_again_is_replaced_and_what_is_not_ours_is_not(
     before = {f.name: f.read_bytes() for f in path.rglob("*.tif")}
     assert clearcube(made.workspace, "export", "l3a", made.item["id"], tmp_path).status == 0
     assert {f.name: f.read_bytes() for f in path.rglob("*.tif")} == before
-    (path / "mine.txt").write_text("mine")
-    clearcube(made.workspace, "export", "l3a", made.item["id"], tmp_path).refused("mine.txt")
+    (path / "MASKS" / "mine.txt").write_text("mine")
+    clearcube(made.workspace, "export", "l3a", made.item["id"], tmp_path).refused("MASKS/mine.txt")
+    assert (path / "MASKS" / "mine.txt").read_text() == "mine"
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
@@ -158,6 +164,16 @@ def test_what_is_no_synthesis_is_refused(made: Made, tmp_path: Path, clearcube: 
     export("nothing").refused("no item is called 'nothing'")
     export(made.item["properties"]["grid:code"].removeprefix("MGRS-")).refused("is no synthesis")
     export(made.item["id"], tmp_path / "absent").refused("there is no folder")
+    (tmp_path / made.product.name).write_text("mine")
+    export(made.item["id"]).refused("is a file; name a folder")
+    (tmp_path / made.product.name).unlink()
+    without = {key: a for key, a in made.item["assets"].items() if key not in ("nir08", "date_20m")}
+    with open_workspace(made.workspace) as workspace:
+        less = {**made.item, "id": "less", "assets": without}
+        workspace.catalog.upsert_items([less])
+        with pytest.raises(RequestError, match="less has no nir08, date_20m: a product of level"):
+            export_l3a(workspace, "less", tmp_path)
+        workspace.catalog.delete_items([("synthesis-wasp", "less")])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -172,6 +188,36 @@ def test_a_file_that_is_gone_leaves_nothing(made: Made, tmp_path: Path, clearcub
     assert list(tmp_path.iterdir()) == []
 
 
+FULL = """
+import resource
+import cube.theia, jobs.cli
+
+write = cube.theia.write_plain
+
+def on_a_full_disk(*arguments):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        return write(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+cube.theia.write_plain = on_a_full_disk
+jobs.cli.main()
+"""
+"""The command, in a process of its own: no file of the tests' own may hit the limit."""
+
+
+def test_a_full_disk_leaves_nothing(made: Made, tmp_path: Path) -> None:
+    words = ["--workspace", made.workspace, "export", "l3a", made.item["id"], tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "clearcube: cannot write" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_dates_go_on_counting_over_the_turn_of_the_year() -> None:
     days = np.array(["2019-12-31", "2020-01-01", "2021-01-01"], "datetime64[D]").astype(int)
     found = day_of_year(2020)(np.array([*days, -10000], np.int16))
@@ -179,5 +225,6 @@ def test_dates_go_on_counting_over_the_turn_of_the_year() -> None:
 
 
 def test_weights_are_thousandths_half_to_even() -> None:
-    found = stored_weight(np.array([0, 1.0005, 1.0015, 40.0], np.float64))
-    np.testing.assert_array_equal(found, [0, 1000, 1002, 32767])
+    weight = np.array([0, 1.0005, 1.0015, 40.0, 0], np.float64)
+    found = stored_weight(weight, np.array([1, 4, 4, 4, 0], np.uint8))
+    np.testing.assert_array_equal(found, [0, 1000, 1002, 32767, -10000])

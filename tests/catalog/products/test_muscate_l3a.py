@@ -7,6 +7,7 @@ import pytest
 
 from catalog.errors import ProductError
 from catalog.products import open_product, product_item
+from catalog.vocabulary import normalise_item
 
 SYNTHESIS = "SENTINEL2X_20180515-000000-000_L3A_T31TCJ_C_V1-1"
 BANDS = [
@@ -65,6 +66,11 @@ def test_its_item(shared):
         "land",
     ]
     assert item["assets"]["date"]["raster:bands"][0]["data_type"] == "int16"
+
+
+def test_its_item_of_another_catalogue_stays_what_it_is(shared):
+    item = product_item(open_product(shared / "wasp-reference/l3a" / SYNTHESIS))
+    assert normalise_item(item).item == item
 
 
 def test_what_is_missing_is_named(shared, tmp_path):
