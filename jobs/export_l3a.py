@@ -22,7 +22,7 @@ from jobs.errors import RequestError
 from jobs.item_names import find_item
 from jobs.job import State
 from jobs.lineage import source_item, sources_of
-from jobs.outputs import put_folder, require_folder, staged
+from jobs.outputs import manifest_of, put_folder, require_folder, staged
 from jobs.runner.progress import Progress
 from jobs.upkeep import states_of
 
@@ -62,13 +62,14 @@ def export_l3a(
 ) -> L3aExport:
     """Item of a synthesis -> ``SENTINEL2X_..._L3A_T31TCJ_C_V1-1`` in a folder, with ``MTD_ALL.xml``.
 
-    What is not there whole is not there at all; an export that is there is replaced.
+    What is not there whole is not there at all; an export of the item is replaced.
     ``RequestError`` where the item is no synthesis, lacks a layer, or the folder cannot take it.
     """
     item = find_item(workspace, name)
     described, hrefs = _described(workspace, item)
     path = (folder / described.name).resolve()
     require_folder(path)
+    _require_same(path, item)
     progress = progress or Progress(quiet=True)
     work = list(_files(described, hrefs))
     with staged(path) as stage, rasterio.Env(GDAL_CACHEMAX=64):
@@ -93,6 +94,13 @@ def export_l3a(
     return L3aExport(
         item["id"], path, tuple(path / file for file in files), size, tuple(_notes(workspace, item))
     )
+
+
+def _require_same(path: Path, item: Document) -> None:
+    """Syntheses of a tile and day by several methods or masks have one name in Theia's words."""
+    there = manifest_of(path).get("item", item["id"])
+    if there != item["id"]:
+        raise RequestError(f"{path} holds {there}, which has the same name; name another folder")
 
 
 def _files(described: Synthesis, hrefs: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:

@@ -93,12 +93,21 @@ def put_folder(fresh: Path, out: Path, manifest: dict[str, Any]) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What an export said of a folder; empty where none wrote it."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _others(folder: Path) -> set[str]:
     """Names in a folder that no export wrote, and no viewer beside what one wrote."""
     held = _names(folder)
     try:
-        listed = set(json.loads((folder / MANIFEST).read_text())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        listed = set(manifest_of(folder)["files"])
+    except (KeyError, TypeError):
         return held
     return {name for name in held if name.removesuffix(".aux.xml") not in listed | {MANIFEST}}
 

@@ -171,9 +171,12 @@ def test_what_is_no_synthesis_is_refused(made: Made, tmp_path: Path, clearcube: 
     with open_workspace(made.workspace) as workspace:
         less = {**made.item, "id": "less", "assets": without}
         workspace.catalog.upsert_items([less])
+        workspace.catalog.upsert_items([{**made.item, "id": "other"}])
+        with pytest.raises(RequestError, match=f"holds {made.item['id']}, which has the same name"):
+            export_l3a(workspace, "other", made.product.parent)
         with pytest.raises(RequestError, match="less has no nir08, date_20m: a product of level"):
             export_l3a(workspace, "less", tmp_path)
-        workspace.catalog.delete_items([("synthesis-wasp", "less")])
+        workspace.catalog.delete_items([("synthesis-wasp", each) for each in ("less", "other")])
     assert list(tmp_path.iterdir()) == []
 
 
