@@ -13,6 +13,7 @@ from catalog.search import instant, times_of
 L1C = "sentinel-2-l1c"
 L2A = "sentinel-2-l2a"
 MAJA = "sentinel-2-l2a-maja"
+L3A = "sentinel-2-l3a-maja"
 DEM = "dem"
 CUBES = "cubes"
 
@@ -51,7 +52,7 @@ def collection_document(collection_id: str, items: Iterable[Mapping[str, Any]] =
         "title": title if kind != "other" else collection_id,
         "description": description,
         "keywords": ["sentinel-2", *_KEYWORDS.get(kind, ())],
-        "license": "etalab-2.0" if kind == MAJA else "other",
+        "license": "etalab-2.0" if kind in (MAJA, L3A) else "other",
         "providers": _providers(kind),
         "extent": UNKNOWN_EXTENT,
         "links": _links(kind),
@@ -120,6 +121,11 @@ _TEXTS = {
         "Surface reflectance, cloud and geophysical masks of Sentinel-2 products made with MAJA in "
         "Theia's MUSCATE format, one item per product.",
     ),
+    L3A: (
+        "Sentinel-2 Level-3A by WASP",
+        "Monthly syntheses of surface reflectance in Theia's MUSCATE format, with weight, date and "
+        "status, one item per product. They are for reading beside one's own, and enter no cube.",
+    ),
     DEM: ("Elevation", "Terrain height for altitude, slope and land or sea, one item per file."),
     CUBES: (
         "Time cubes",
@@ -145,6 +151,7 @@ _KEYWORDS = {
     DEM: ("dem", "elevation"),
     CUBES: ("data cube", "zarr", "time series"),
     "cloud-mask": ("cloud mask", "cloud shadow", "snow"),
+    L3A: ("msi", "l3a", "synthesis", "wasp", "muscate", "theia"),
     "synthesis": ("synthesis", "l3a", "cloud-free"),
 }
 _ESA = {"name": "European Space Agency", "roles": ["producer", "licensor"]}
@@ -175,6 +182,10 @@ _TITLES = {
     "r20m": "Variables at 20 m",
     "data": "Height above sea level",
 }
+_DATE_OF_L3A = {
+    "title": "Weighted mean date, days from 1 January of its year, which is 0",
+    "roles": ["data", "quality"],
+}
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 
@@ -194,7 +205,7 @@ def _kind(collection_id: str) -> tuple[str, str]:
 
 def _providers(kind: str) -> list[Document]:
     own = {"name": "clearcube", "roles": ["processor", "host"], "description": f"{ATTRIBUTION}."}
-    if kind == MAJA:
+    if kind in (MAJA, L3A):
         theia = {
             "name": "Theia",
             "description": f"{ATTRIBUTION}, processed by CNES for the Theia data centre.",
@@ -231,6 +242,9 @@ def _item_assets(kind: str) -> Document:
             "bits": _asset("bits", "data", "classification", media_type=_COG),
             "thumbnail": _asset("thumbnail", "thumbnail"),
         }
+    if kind == L3A:
+        of_l3a = {key: _asset(key, "data", "quality") for key in ("weight", "date", "status")}
+        return {**_band_assets(with_cirrus=False), **of_l3a, "date": _DATE_OF_L3A}
     if kind == "synthesis":
         layers = ("weight", "date", "status", "clear_count", "total_count")
         return {

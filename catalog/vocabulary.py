@@ -42,7 +42,7 @@ def normalise_item(source: Mapping[str, Any], collection: str | None = None) -> 
     if "clearcube:job" in properties:
         # Made by this program, elsewhere.
         return Found(item)
-    if "clearcube:version" in properties and properties.get("clearcube:level") in _COLLECTIONS:
+    if "clearcube:version" in properties and properties.get("clearcube:level") in _OWN_LEVELS:
         # In our words already: what was decided once stays.
         item["collection"] = item.get("collection") or collection
         return _finished(item, [])
@@ -106,6 +106,8 @@ _LEVELS = {
 }
 _PRODUCT_TYPES = ("s2:product_type", "product:type")
 _COLLECTIONS = {"l1c": "sentinel-2-l1c", "l2a": "sentinel-2-l2a", "maja": "sentinel-2-l2a-maja"}
+_OWN_LEVELS = {*_COLLECTIONS, "l3a"}
+_SYNTHESIS = re.compile(r"(?:^|[_-])L3A(?:$|[_-])", re.IGNORECASE)
 _ID_LEVEL = re.compile(r"(?:^|[_-])(?:MSI)?(L1C|L2A)(?:$|[_-])", re.IGNORECASE)
 _ID_TILE = re.compile(r"_(?:MGRS-)?T?(\d{1,2}[C-X][A-Z]{2})(?:_|$)")
 _RENAMED = {
@@ -149,6 +151,8 @@ def _level(item: Document, collection: str | None) -> str:
     name = str(item.get("collection") or collection or "")
     if properties.get("clearcube:level") in _COLLECTIONS:
         return str(properties["clearcube:level"])
+    if any(_SYNTHESIS.search(text) for text in (name, item["id"])):
+        raise SourceError(f"item {item['id']!r} is a synthesis of level 3A, no scene")
     facility = str(properties.get("processing:facility", ""))
     if any(_MAJA.search(text) for text in (name, facility, item["id"])):
         return "maja"

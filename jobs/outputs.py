@@ -28,7 +28,7 @@ def require_place(out: Path) -> None:
     if not parent.is_dir():
         raise RequestError(f"there is no folder {parent} to write {out.name} to; make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise RequestError(f"cannot write to the folder {parent}; name another with --out")
+        raise RequestError(f"cannot write to the folder {parent}; name another")
 
 
 def require_file(out: Path) -> None:
@@ -42,13 +42,13 @@ def require_folder(out: Path) -> None:
     """``RequestError`` where a path can hold no folder, or one that is not ours to replace."""
     require_place(out)
     if out.exists() and not out.is_dir():
-        raise RequestError(f"{out} is a file; name a folder with --out")
+        raise RequestError(f"{out} is a file; name a folder")
     if Path.cwd().is_relative_to(out):
-        raise RequestError(f"{out} is the folder you are in; name another with --out")
+        raise RequestError(f"{out} is the folder you are in; name another")
     others = sorted(_others(out)) if out.is_dir() else []
     if others:
         raise RequestError(
-            f"{out} holds {others[0]}, which no export wrote there; name another folder with --out"
+            f"{out} holds {others[0]}, which no export wrote there; name another folder"
         )
 
 
@@ -77,7 +77,7 @@ def put_file(fresh: Path, out: Path) -> None:
 
 def put_folder(fresh: Path, out: Path, manifest: dict[str, Any]) -> None:
     """A finished folder, with its manifest, to where it is wanted, in the place of one of ours."""
-    names = sorted(file.name for file in fresh.iterdir())
+    names = sorted(_names(fresh))
     (fresh / MANIFEST).write_text(json.dumps({**manifest, "files": names}, indent=2) + "\n")
     sync_directory(fresh)
     former = fresh.with_name(f"{fresh.name}.former")
@@ -93,14 +93,28 @@ def put_folder(fresh: Path, out: Path, manifest: dict[str, Any]) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What an export said of a folder; empty where none wrote it."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _others(folder: Path) -> set[str]:
     """Names in a folder that no export wrote, and no viewer beside what one wrote."""
-    held = {file.name for file in folder.iterdir()}
+    held = _names(folder)
     try:
-        listed = set(json.loads((folder / MANIFEST).read_text())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        listed = set(manifest_of(folder)["files"])
+    except (KeyError, TypeError):
         return held
     return {name for name in held if name.removesuffix(".aux.xml") not in listed | {MANIFEST}}
+
+
+def _names(folder: Path) -> set[str]:
+    """Paths of what a folder holds, at any depth, from it."""
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*")}
 
 
 def _sweep(out: Path) -> None:

@@ -6,12 +6,13 @@ from catalog.errors import ProductError
 from catalog.products.folder import is_zip, open_folder
 from catalog.products.item import product_item
 from catalog.products.muscate import MuscateReader
+from catalog.products.muscate_l3a import L3aReader
 from catalog.products.product import Product, ProductAsset, Reader
 from catalog.products.safe import SafeReader
 
 __all__ = ["Product", "ProductAsset", "Reader", "open_product", "product_item", "recognises"]
 
-READERS: tuple[Reader, ...] = (SafeReader(), MuscateReader())
+READERS: tuple[Reader, ...] = (SafeReader(), L3aReader(), MuscateReader())
 """Asked in this order."""
 
 

@@ -18,6 +18,15 @@ SCL: tuple[tuple[int, str, str], ...] = (
 )
 """Scene classification of Sen2Cor (Level-2A Algorithm Theoretical Basis Document, section 2)."""
 
+FLG: tuple[tuple[int, str, str], ...] = (
+    (0, "nodata", "Never observed"),
+    (1, "cloud_or_shadow", "Never seen clear"),
+    (2, "snow", "Snow"),
+    (3, "water", "Water"),
+    (4, "land", "Clear land"),
+)
+"""Status of the pixels of a synthesis (Theia, level-3A products, pixel status flag)."""
+
 Bits = tuple[tuple[str, str], ...]
 
 CLM: Bits = (
@@ -66,13 +75,14 @@ CLASSI: Bits = (
 )
 """Bands 1 to 3 of MSK_CLASSI, each 0 or 1 (Sentinel-2 Products Specification Document, 14.9)."""
 
+_CLASSES = {"scl": SCL, "flg": FLG}
 _BITS = {"clm": CLM, "mg2": MG2, "edg": EDG, "iab": IAB, "iao": IAO}
 
 
 def classes_of(encoding: str, gsd: float | None) -> dict[str, Any]:
     """Encoding of a mask -> fields of its asset, empty for one that has no table."""
-    if encoding == "scl":
-        return {"classification:classes": [_scl(*each) for each in SCL]}
+    if encoding in _CLASSES:
+        return {"classification:classes": [_class(*each) for each in _CLASSES[encoding]]}
     if encoding == "sat":
         bands = SAT_BANDS[20 if gsd == 20 else 10]
         bits: Bits = tuple((f"saturated_{band}", f"Saturated in {band}") for band in bands)
@@ -89,7 +99,7 @@ def band_classes(encoding: str) -> list[dict[str, Any]]:
     return [{"classification:classes": _no_or_yes(*each)} for each in CLASSI]
 
 
-def _scl(value: int, name: str, description: str) -> dict[str, Any]:
+def _class(value: int, name: str, description: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"value": value, "name": name, "description": description}
     return {**entry, "nodata": True} if value == 0 else entry
 

@@ -12,6 +12,7 @@ COLLECTIONS = {
     "l1c": "sentinel-2-l1c",
     "l2a": "sentinel-2-l2a",
     "maja": "sentinel-2-l2a-maja",
+    "l3a": "sentinel-2-l3a-maja",
 }
 """Level of a product -> its collection."""
 
@@ -39,6 +40,7 @@ def _properties(product: Product) -> dict[str, Any]:
     return _known(
         {
             "datetime": utc_text(product.acquired),
+            **_span(product),
             "platform": product.platform,
             "constellation": "sentinel-2",
             "instruments": ["msi"],
@@ -51,7 +53,7 @@ def _properties(product: Product) -> dict[str, Any]:
             "sat:relative_orbit": product.relative_orbit,
             "sat:absolute_orbit": product.absolute_orbit,
             "sat:orbit_state": product.orbit_state,
-            "processing:level": "L1C" if product.level == "l1c" else "L2A",
+            "processing:level": "L2A" if product.level == "maja" else product.level.upper(),
             "s2:product_uri": product.uri,
             "s2:processing_baseline": product.baseline,
             "s2:datatake_id": product.datatake_id,
@@ -113,6 +115,12 @@ def _raster_bands(asset: ProductAsset) -> list[dict[str, Any]]:
     )
     meanings = band_classes(asset.encoding or "") or [{}] * asset.count
     return [{**fields, **each} for each in meanings]
+
+
+def _span(product: Product) -> dict[str, str]:
+    if product.span is None:
+        return {}
+    return dict(zip(("start_datetime", "end_datetime"), map(utc_text, product.span), strict=True))
 
 
 def _sun(sun: Angles | None) -> dict[str, float]:

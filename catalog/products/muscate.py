@@ -1,10 +1,10 @@
 """Theia's MUSCATE products of level 2A (made by MAJA), as folder or zip."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from xml.etree.ElementTree import Element
 
 from catalog.errors import ProductError
@@ -28,7 +28,7 @@ from catalog.products.xml import Document, attribute, text_of
 
 Reflectance = Literal["fre", "sre"]
 
-NATURES: dict[Reflectance, str] = {"fre": "Flat_Reflectance", "sre": "Surface_Reflectance"}
+NATURES: dict[str, str] = {"fre": "Flat_Reflectance", "sre": "Surface_Reflectance"}
 """FRE is corrected for the slope of the terrain, SRE is not (Theia, Sentinel-2 output format)."""
 
 GROUPS = {"R1": 10, "R2": 20}
@@ -67,10 +67,12 @@ ORBIT_SHIFTS = {"sentinel-2a": -2, "sentinel-2b": 27}
 """Absolute orbit -> relative: ``(absolute - shift) mod 143 + 1``, as ESA's own products number
 them. Sentinel-2C and later are left unknown."""
 
-_NAME = re.compile(
+NAME = re.compile(
     r"(?P<platform>[A-Z0-9-]+)_\d{8}-\d{6}-\d{3}_(?P<level>L1C|L2A|L3A)"
     r"_(?P<tile>[A-Za-z0-9-]+)_[A-Z]_V\d+-\d+"
 )
+"""How Theia calls its products (Theia, Sentinel-2 output format)."""
+
 _FILE = re.compile(r".*_(?P<code>[A-Z0-9]{3})_(?P<group>R[12])\.\w+")
 
 
@@ -80,7 +82,7 @@ class MuscateReader:
     def recognises(self, location: Path) -> bool:
         """Whether a folder or zip is called as Theia calls them or holds ``*_MTD_ALL.xml``."""
         name, inside = top_names(location)
-        return bool(_NAME.fullmatch(name)) or any(
+        return bool(NAME.fullmatch(name)) or any(
             re.fullmatch(r".+_MTD_ALL.*\.xml", each) for each in inside
         )
 
@@ -96,17 +98,21 @@ class MuscateReader:
             delivered the other is kept as ``blue_sre`` (or ``blue_fre``) and so on; where only
             the other is, it takes the keys and a warning says so.
         """
-        return _Muscate(open_folder(location), reflectance).product()
-
-
-class _Muscate:
-    """One product being read."""
-
-    def __init__(self, folder: Folder, reflectance: Reflectance) -> None:
         if reflectance not in NATURES:
             raise ProductError(f"reflectance is fre or sre, not {reflectance!r}")
+        return Muscate(open_folder(location), reflectance).product()
+
+
+class Muscate:
+    """One product of level 2A being read."""
+
+    level = "L2A"
+    platforms = r"SENTINEL-?2[A-D]"
+    natures: ClassVar[Mapping[str, str]] = NATURES
+
+    def __init__(self, folder: Folder, reflectance: str) -> None:
         self.folder = folder
-        self.reflectance: Reflectance = reflectance
+        self.reflectance = reflectance
         self.warnings: list[str] = []
         self.id = folder.name
         if not ITEM_ID.fullmatch(self.id):
@@ -114,7 +120,7 @@ class _Muscate:
                 f"{folder.location}: {self.id!r} cannot be the id of a product; give the folder its "
                 "own name again"
             )
-        self._refuse_other_levels(_NAME.fullmatch(self.id))
+        self._refuse_other_levels(NAME.fullmatch(self.id))
         self.main_path = self._main_path()
         self.main = Document(folder.describe(self.main_path), folder.read(self.main_path))
         self._refuse_other_products()
@@ -158,13 +164,17 @@ class _Muscate:
         )
 
     def _refuse_other_levels(self, match: re.Match[str] | None) -> None:
-        if match and match["level"] != "L2A":
+        if match and match["level"] != self.level:
             self._refuse_level(match["level"])
 
     def _refuse_level(self, level: str) -> None:
-        what = "a monthly synthesis" if level == "L3A" else f"of level {level}"
+        if level.startswith("L3A"):
+            raise ProductError(
+                f"{self.folder.location}: {self.id} is a monthly synthesis of level 3A; give its "
+                "folder its own name again"
+            )
         raise ProductError(
-            f"{self.folder.location}: {self.id} is {what}, not an input product; give MUSCATE L2A"
+            f"{self.folder.location}: {self.id} is of level {level}; give MUSCATE L2A or L3A"
         )
 
     def _main_path(self) -> str:
@@ -182,10 +192,10 @@ class _Muscate:
                 f"{self.main.source}: not the metadata of a MUSCATE product but {self.main.root.tag}"
             )
         level = self.main.need("PRODUCT_LEVEL")
-        if not level.startswith("L2A"):
+        if not level.startswith(self.level):
             self._refuse_level(level)
         platform = self.main.need("PLATFORM")
-        if not re.fullmatch(r"SENTINEL-?2[A-D]", platform.upper()):
+        if not re.fullmatch(self.platforms, platform.upper()):
             raise ProductError(f"{self.main.source}: platform {platform} is not a Sentinel-2")
 
     def _refuse_invalid(self) -> None:
@@ -200,7 +210,7 @@ class _Muscate:
                     )
 
     def _tile(self) -> str:
-        match = _NAME.fullmatch(self.id)
+        match = NAME.fullmatch(self.id)
         for name in (self.main.text("GEOGRAPHICAL_ZONE"), match["tile"] if match else None):
             if found := re.fullmatch(r"T?(\d{2}[A-Z]{3})", name or ""):
                 return found[1]
@@ -287,7 +297,7 @@ class _Muscate:
         if path in self.folder.members:
             return path
         head, slash, base = path.rpartition("/")
-        match = _NAME.match(base)
+        match = NAME.match(base)
         own = f"{head}{slash}{self.id}{base[match.end() :]}" if match else ""
         return own if own in self.folder.members else None
 
@@ -298,7 +308,7 @@ class _Muscate:
                 yield from group.iterfind(f"{what}_File_List/{what.upper()}_FILE")
 
     def _reflectance_assets(self) -> Iterator[ProductAsset]:
-        other: Reflectance = "sre" if self.reflectance == "fre" else "fre"
+        other = "sre" if self.reflectance == "fre" else "fre"
         chosen, alternative = self._reflectances(self.reflectance), self._reflectances(other)
         if not chosen:
             if not alternative:
@@ -317,9 +327,9 @@ class _Muscate:
                 asset, key=f"{asset.key}_{other}", roles=("data", "reflectance", "alternate")
             )
 
-    def _reflectances(self, kind: Reflectance) -> list[ProductAsset]:
+    def _reflectances(self, kind: str) -> list[ProductAsset]:
         """Bands of one reflectance: a file each, or one file for all; empty where none exists."""
-        named = list(self._named(NATURES[kind], "Image"))
+        named = list(self._named(self.natures[kind], "Image"))
         files = {
             band.esa: path
             for element in named
@@ -341,20 +351,20 @@ class _Muscate:
         bands = ((BY_ESA[esa], path) for esa, path in files.items())
         return [self._band(kind, band, path, _group_of(band)) for band, path in bands]
 
-    def _stack(self, kind: Reflectance) -> Iterator[ProductAsset]:
+    def _stack(self, kind: str) -> Iterator[ProductAsset]:
         found = find(self.folder, rf"[^/]+_{kind.upper()}_STACK\.tiff?")
         if found:
             for number, name in enumerate(STACK_BANDS, start=1):
                 yield self._band(kind, BY_MUSCATE[name], found[0], "R1", number)
 
     def _band(
-        self, kind: Reflectance, band: Band, path: str, group: str, number: int | None = None
+        self, kind: str, band: Band, path: str, group: str, number: int | None = None
     ) -> ProductAsset:
         quantification = self.main.need_quantification("REFLECTANCE_QUANTIFICATION_VALUE")
         return replace(
             self._file(band.key, path, ("data", "reflectance"), group, number),
             band=band.esa,
-            data_type=self._data_type(NATURES[kind]),
+            data_type=self._data_type(self.natures[kind]),
             nodata=self._special("nodata"),
             scale=1 / quantification,
             offset=0.0,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from catalog.products.angles import AngleGrids
 
 Family = Literal["safe", "muscate"]
-Level = Literal["l1c", "l2a", "maja"]
+Level = Literal["l1c", "l2a", "maja", "l3a"]
 Ring = tuple[tuple[float, float], ...]
 
 MEDIA_TYPES = {
@@ -125,6 +125,8 @@ class Product:
     sun: Angles | None = None
     view: Angles | None = None
     """Mean over the bands."""
+    span: tuple[datetime, datetime] | None = None
+    """First and last acquisition that a synthesis is made of."""
     angles: "AngleGrids | None" = field(default=None, repr=False)
     """By node, band and detector, where the metadata have them."""
     warnings: tuple[str, ...] = ()

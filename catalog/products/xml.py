@@ -65,13 +65,16 @@ class Document:
 
     def need_time(self, *paths: str) -> datetime:
         """First of the paths as a UTC time; ``ProductError`` where there is none."""
-        content = self.need(*paths)
+        return self.as_time(self.need(*paths), paths[0])
+
+    def as_time(self, content: str, name: str) -> datetime:
+        """Text -> UTC time; ``ProductError`` where it is none."""
         try:
             moment = datetime.fromisoformat(content)
             # Times without a zone are UTC throughout both families of products.
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
-            raise ProductError(f"{self.source}: {paths[0]} {content!r} is not a time") from None
+            raise ProductError(f"{self.source}: {name} {content!r} is not a time") from None
 
     def as_number(self, content: str, name: str) -> float | None:
         """Text -> finite number, nothing for NaN; ``ProductError`` where it is no number."""

@@ -1,4 +1,4 @@
-"""``clearcube export``: series and masks for other programs."""
+"""``clearcube export``: series, masks and syntheses for other programs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 
 @click.group("export")
 def command() -> None:
-    """Write series and masks to files of other programs: NetCDF, ENVI."""
+    """Write series, masks and syntheses for other programs: NetCDF, ENVI, Theia's L3A."""
 
 
 def series_options(function: Command) -> Command:
@@ -88,6 +88,27 @@ def envi(state: State, /, out: Path | None, as_json: bool, **asked: Any) -> int:
     from jobs.export import export_envi
 
     return _carry_out(state, export_envi, out, asked, as_json)
+
+
+@command.command("l3a")
+@click.argument("item")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@json_option
+@pass_state
+def l3a(state: State, /, item: str, folder: Path, as_json: bool) -> int:
+    """Write the synthesis ITEM into DIR as a product of level 3A in Theia's format."""
+    from jobs.export_l3a import export_l3a
+    from jobs.runner.progress import Progress
+
+    with state.open(create=False) as workspace:
+        done = export_l3a(workspace, item, folder, Progress())
+    for note in done.notes:
+        click.echo(f"note: {one_line(note)}", err=True)
+    if as_json:
+        say_json(done.document())
+    else:
+        click.echo(done.path)
+    return 0
 
 
 def _carry_out(

@@ -82,7 +82,7 @@ KINDS = {
 EVERY = {name: value for fields in KINDS.values() for name, value in fields.items()}
 
 WRONG = {
-    "clearcube:level": "l3a",
+    "clearcube:level": "l3b",
     "clearcube:version": 5,
     "clearcube:superseded_by": None,
     "clearcube:rejected": True,

@@ -292,6 +292,7 @@ def test_item_of_a_collection_that_is_not_named():
         ({"assets": {"B02": {"title": "x"}}}, "have no hrefs"),
         ({"collection": "landsat-c2-l2"}, "is not of Sentinel-2"),
         ({"collection": "sentinel-2"}, "whether it is L1C or L2A"),
+        ({"id": "SENTINEL2X_20180515_L3A_T31TCJ"}, "is a synthesis of level 3A, no scene"),
         ({"bbox": [1, 2]}, "'SX' is not valid: .*bbox"),
     ],
     ids=str,

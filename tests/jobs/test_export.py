@@ -366,7 +366,7 @@ def test_a_place_of_the_wrong_kind(export: Call, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "f").write_text("f")
     assert export("netcdf", "--out", "d").refused("d is a folder; name a file with --out")
-    assert export("envi", "--out", "f").refused("f is a file; name a folder with --out")
+    assert export("envi", "--out", "f").refused("f is a file; name a folder")
     assert export("envi", "--out", ".").refused("is the folder you are in")
 
 

@@ -4,15 +4,18 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
 
+from catalog.products import open_product
 from cube.place import Place
 from cube.store import open_cube
 from jobs.errors import RequestError
 from jobs.explain import explain
+from jobs.export_l3a import export_l3a
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = [pytest.mark.shared, pytest.mark.cluster]
@@ -217,6 +220,40 @@ def test_the_public_programs_month_comes_out(month: Any, shared: Path, group: in
         assert np.count_nonzero(off > 2) < 0.001 * off.size
     weight = np.maximum(read(only(l3a, f"*_WGT_R{group}.tif")), 0)
     assert np.abs(made[f"weight{suffix}"] * 1000 - weight).max() <= (5 if group == 2 else 10)
+
+
+def test_exported_it_is_the_product_that_the_program_wrote(
+    workspace: Workspace, month: Any, shared: Path, tmp_path: Path
+) -> None:
+    genuine = only(shared / "wasp-reference" / "l3a", "*_MTD_ALL.xml").parent
+    made = export_l3a(workspace, month["id"], tmp_path).path
+    assert made.name == genuine.name.replace("V1-1", "V0-1")
+    files = {
+        str(path.relative_to(genuine)).replace(genuine.name, made.name): path
+        for path in genuine.rglob("*.*")
+    }
+    ours = {str(path.relative_to(made)) for path in made.rglob("*.*")}
+    assert ours == {*files, "export.json"}
+    for name, theirs in files.items():
+        if theirs.suffix != ".tif":
+            continue
+        with rasterio.open(theirs) as expected, rasterio.open(made / name) as found:
+            for fact in ("dtypes", "shape", "transform", "crs", "compression", "count"):
+                assert getattr(found, fact) == getattr(expected, fact), (name, fact)
+            off = np.abs(found.read(1).astype(int) - expected.read(1))
+        code = name.rpartition(made.name)[2].split("_")[1]
+        limit = {"FRC": 3, "WGT": 10, "DTS": 1, "FLG": 0}[code]
+        assert off.max() <= limit, name
+    one, other = open_product(made), open_product(genuine)
+    for fact in ("platform", "acquired", "span", "cloud_cover", "snow_cover", "epsg", "tile"):
+        assert getattr(one, fact) == getattr(other, fact), fact
+    np.testing.assert_allclose(one.footprint[0], other.footprint[0], atol=1e-6)
+    roots = [ElementTree.parse(only(each, "*_MTD_ALL.xml")) for each in (made, genuine)]
+    named, expected = (
+        [e.text for e in root.iterfind(".//Contributing_Product/Product/PRODUCT_ID")]
+        for root in roots
+    )
+    assert named == expected
 
 
 def test_its_item_follows_from_its_dates_and_its_angles(workspace: Workspace, month: Any) -> None:

@@ -1,5 +1,6 @@
 """MUSCATE products, genuine and simulated."""
 
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -76,10 +77,11 @@ def test_product_with_a_file_a_band_and_masks(shared):
 
 
 @pytest.mark.shared
-def test_synthesis_is_known_but_no_input(shared):
-    folder = shared / "wasp-reference/l3a" / SYNTHESIS
+def test_a_synthesis_in_a_folder_of_another_name_is_named(shared, tmp_path):
+    folder = tmp_path / "renamed"
+    shutil.copytree(shared / "wasp-reference/l3a" / SYNTHESIS, folder)
     assert recognises(folder)
-    with pytest.raises(ProductError, match="is a monthly synthesis, not an input product"):
+    with pytest.raises(ProductError, match="is a monthly synthesis of level 3A; give its folder"):
         open_product(folder)
 
 
@@ -164,7 +166,7 @@ def test_quantification_comes_from_the_xml(muscate):
     ("odd", "message"),
     [
         ({"PLATFORM": "LANDSAT8"}, "platform LANDSAT8 is not a Sentinel-2"),
-        ({"PRODUCT_LEVEL": "L1C"}, "is of level L1C, not an input product"),
+        ({"PRODUCT_LEVEL": "L1C"}, "is of level L1C; give MUSCATE L2A or L3A"),
         ({"REFLECTANCE_QUANTIFICATION_VALUE": "0"}, "it must be above zero"),
         ({"REFLECTANCE_QUANTIFICATION_VALUE": "many"}, "'many' is not a number"),
         ({"ACQUISITION_DATE": "yesterday"}, "'yesterday' is not a time"),
