@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -100,6 +101,30 @@ def state_of() -> Callable[[Path], dict[str, Any]]:
         return {**found, **{str(root): root.read_bytes() for root in roots}}
 
     return state
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder and a copy of it, put back at the same place, as hrefs in it are absolute."""
+
+    path: Path
+    before: Path
+
+    def restored(self) -> Path:
+        """The folder as it was when it was kept."""
+        shutil.rmtree(self.path)
+        shutil.copytree(self.before, self.path)
+        return self.path
+
+
+@pytest.fixture(scope="session")
+def keep() -> Callable[[Path], Kept]:
+    """Keep a folder as it is now, for tests that change it one after the other."""
+
+    def keep(path: Path) -> Kept:
+        return Kept(path, shutil.copytree(path, path.with_name(f"{path.name}-kept")))
+
+    return keep
 
 
 @pytest.fixture(scope="session")
