@@ -16,19 +16,29 @@ from jobs.cli import main
 from jobs.simulate.season import SMALL_SEASON, SeasonFiles, write_season
 from jobs.workspace import open_workspace
 
+JOBS = ("jobs.cloud_mask", "jobs.mtcd_masks", "jobs.runner.submit", "jobs.synthesis")
+"""What workers import for nearly all that they do."""
+
 
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
-    """Address of two dask worker processes, started once."""
+    """Address of two dask worker processes, started once.
+
+    They are forked from a process that has imported everything, as are those that take the place
+    of one that a test has killed: importing takes longer than most of what they do.
+    """
     import dask
     from distributed import LocalCluster
+    from distributed.utils import get_mp_context
 
     from jobs.runner.cluster import LOCAL
 
+    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(forked):
+        get_mp_context().set_forkserver_preload(["distributed", *JOBS])
     silent = {"distributed.worker": "critical", "distributed.nanny": "critical"}
-    config = {**LOCAL, "logging": silent}
     with (
-        dask.config.set(config),
+        dask.config.set({**LOCAL, **forked, "logging": silent}),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
