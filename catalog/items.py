@@ -1,5 +1,6 @@
 """Items of what jobs make, and what every item must be."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -216,35 +217,36 @@ def _shape_fault(item: Mapping[str, Any]) -> str | None:
 
 
 def _schema_fault(item: Mapping[str, Any]) -> str | None:
-    from pystac.errors import STACValidationError
-    from pystac.stac_object import STACObjectType
-
     try:
-        _validator().validate(dict(item), STACObjectType.ITEM, "1.1.0", [])
-    except STACValidationError as error:
-        return _first_fault(error)
+        document = json.loads(json.dumps(dict(item)))  # as a reader will have it: tuples are lists
     except (TypeError, ValueError) as error:
         return f"it is no JSON: {error}"
-    return None
+    faults = list(_validator().iter_errors(document))
+    return _first_fault(faults) if faults else None
 
 
 @cache
 def _validator() -> Any:
-    """Validator with pystac's schemas: reading them takes longer than checking an item."""
+    """Validator of items by the schemas that pystac carries.
+
+    It is kept: pystac makes one for each item, and checks the schema itself each time, which takes
+    nearly as long as to check the item.
+    """
+    from jsonschema.validators import validator_for
+    from pystac.stac_object import STACObjectType
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
-    return JsonSchemaSTACValidator()
+    carried = JsonSchemaSTACValidator()
+    uri = carried.schema_uri_map.get_object_schema_uri(STACObjectType.ITEM, "1.1.0")
+    schema = carried.schema_cache[str(uri)]
+    return validator_for(schema)(schema, registry=carried.registry)
 
 
-def _first_fault(error: Exception) -> str:
+def _first_fault(faults: list[Any]) -> str:
     """What a schema found, as one line: the place and the innermost cause."""
-    source: Any = getattr(error, "source", None)
-    faults = source if isinstance(source, list) else [source]
-    fault: Any = faults[0] if faults else None
-    while getattr(fault, "context", None):
+    fault = faults[0]
+    while fault.context:
         fault = max(fault.context, key=lambda inner: len(inner.absolute_path))
-    if fault is None or not hasattr(fault, "absolute_path"):
-        return " ".join(str(error).split())[:200]
     place = ".".join(str(step) for step in fault.absolute_path)
     said = " ".join(str(fault.message).split())
     said = said if len(said) <= 200 else f"{said[:197]}..."

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -237,32 +238,62 @@ def test_two_units_with_the_same_date_do_not_disturb_each_other(path: Path) -> N
     assert not list(path.with_name(f"{path.name}.stage").iterdir())
 
 
-KILLED = """
-    import os, signal, sys
+WRITER = """
+    import importlib.util, os, signal, sys, traceback
+    from pathlib import Path
     import cube.files as files
     import cube.store as store
-    sys.path.insert(0, {tests!r})
-    from pathlib import Path
-    import importlib.util
-    spec = importlib.util.spec_from_file_location("made", {file!r})
+    spec = importlib.util.spec_from_file_location("made", sys.argv[1])
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     calls = 0
-    def dying(name):
+    def dying(name, at):
         real = getattr(store, name, None) or getattr(files, name)
         def call(*args, **kwargs):
             global calls
             calls += 1
-            if calls == {at}:
+            if calls == at:
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*args, **kwargs)
         for module in (store, files):
             if hasattr(module, name):
                 setattr(module, name, call)
-    for name in ("_move_pixels", "_write_coordinate", "write_bytes", "write_json", "sync_directory"):
-        dying(name)
-    made.commit(Path({path!r}), 2, 20)
+    steps = ("_move_pixels", "_write_coordinate", "write_bytes", "write_json", "sync_directory")
+    for line in sys.stdin:
+        at, path = line.rstrip().split(" ", 1)
+        process = os.fork()
+        if process == 0:
+            try:
+                for name in steps:
+                    dying(name, int(at))
+                made.commit(Path(path), 2, 20)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def killed_at() -> Iterator[Callable[[int, Path], int]]:
+    """Commit a second date in a process that dies at a step of it -> how that ended.
+
+    One program imports everything, and forks for each.
+    """
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), __file__]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        stdin, stdout = program.stdin, program.stdout
+
+        def killed_at(at: int, path: Path) -> int:
+            print(at, path, file=stdin, flush=True)
+            return int(stdout.readline())
+
+        yield killed_at
+        stdin.close()
 
 
 def test_checksums_are_of_pixels_and_know_their_chunks(tmp_path: Path) -> None:
@@ -313,15 +344,11 @@ def test_a_copy_without_checksums_of_chunks_makes_up_none(path: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("at", range(1, 40, 3))
-def test_a_writer_killed_at_any_point_leaves_a_whole_cube(path: Path, at: int) -> None:
+def test_a_writer_killed_at_any_point_leaves_a_whole_cube(
+    killed_at: Callable[[int, Path], int], path: Path, at: int
+) -> None:
     commit(path, 1, 10)
-    script = textwrap.dedent(KILLED).format(
-        tests=str(Path(__file__).parent), file=__file__, at=at, path=str(path)
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    assert killed_at(at, path) in (0, -signal.SIGKILL)
     seen = open_cube(path)
     assert seen.blue[:, 0, 0].values.tolist() in ([10], [10, 20])
     for group in ("r10m", "r20m"):

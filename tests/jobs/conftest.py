@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,19 +16,29 @@ from jobs.cli import main
 from jobs.simulate.season import SMALL_SEASON, SeasonFiles, write_season
 from jobs.workspace import open_workspace
 
+JOBS = ("jobs.cloud_mask", "jobs.mtcd_masks", "jobs.runner.submit", "jobs.synthesis")
+"""What workers import for nearly all that they do."""
+
 
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
-    """Address of two dask worker processes, started once."""
+    """Address of two dask worker processes, started once.
+
+    They are forked from a process that has imported everything, as are those that take the place
+    of one that a test has killed: importing takes longer than most of what they do.
+    """
     import dask
     from distributed import LocalCluster
+    from distributed.utils import get_mp_context
 
     from jobs.runner.cluster import LOCAL
 
+    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(forked):
+        get_mp_context().set_forkserver_preload(["distributed", *JOBS])
     silent = {"distributed.worker": "critical", "distributed.nanny": "critical"}
-    config = {**LOCAL, "logging": silent}
     with (
-        dask.config.set(config),
+        dask.config.set({**LOCAL, **forked, "logging": silent}),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -100,6 +111,30 @@ def state_of() -> Callable[[Path], dict[str, Any]]:
         return {**found, **{str(root): root.read_bytes() for root in roots}}
 
     return state
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder and a copy of it, put back at the same place, as hrefs in it are absolute."""
+
+    path: Path
+    before: Path
+
+    def restored(self) -> Path:
+        """The folder as it was when it was kept."""
+        shutil.rmtree(self.path)
+        shutil.copytree(self.before, self.path)
+        return self.path
+
+
+@pytest.fixture(scope="session")
+def keep() -> Callable[[Path], Kept]:
+    """Keep a folder as it is now, for tests that change it one after the other."""
+
+    def keep(path: Path) -> Kept:
+        return Kept(path, shutil.copytree(path, path.with_name(f"{path.name}-kept")))
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def test_without_a_cube_only_metadata_are_looked_at(workspace, clearcube):
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_a_sound_cube_and_one_with_wrong_offsets(workspace, scheduler, clearcube):
+def test_a_sound_cube_and_one_with_wrong_offsets(scheduler, workspace, clearcube):
     path = workspace.settings.workspace
     items = sorted(raw(workspace), key=lambda i: i["properties"]["datetime"])
     assert workspace.run("cube", tile="31TCJ").failures == []

@@ -165,10 +165,16 @@ class Reader:
             self._looks.result()
 
     def _watch(self) -> None:
+        took = self._timed_look()
+        # A third of the time at most: what is looked at shall not wait for its reader.
+        while not self._end.wait(max(0.1, 2 * took)):
+            took = self._timed_look()
         self._look()
-        while not self._end.wait(0.1):
-            self._look()
+
+    def _timed_look(self) -> float:
+        begun = time.monotonic()
         self._look()
+        return time.monotonic() - begun
 
     def _look(self) -> None:
         for item in documents(self.path):

@@ -167,7 +167,7 @@ def test_units_of_muscate_products_keep_their_promises(season, scheduler, tmp_pa
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve dates of 1200 x 1200 pixels, on the last of them two granules."""
+    """Twelve dates of 660 x 660 pixels, on the last of them two granules."""
     folder = tmp_path_factory.mktemp("scenes")
     for day in range(1, 13):
         write_scene(
@@ -175,11 +175,11 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"S2A_{day:02d}",
             1000 + 37 * day,
             when=f"2019-05-{2 * day:02d}T10:56:00Z",
-            side=1200,
+            side=660,
             empty_rows=20 * day,
             cloudy_rows=100 * (day % 5),
         )
-    write_scene(folder, "S2A_12_north", 4000, when="2019-05-24T10:56:30Z", side=1200, strip="other")
+    write_scene(folder, "S2A_12_north", 4000, when="2019-05-24T10:56:30Z", side=660, strip="other")
     return folder
 
 
@@ -212,7 +212,7 @@ def test_blocks_of_any_side_make_the_same_within_the_memory_given(scenes, tmp_pa
             planned = workspace.plan("synthesis", **ASKED)
             (blocks,) = (s for one in planned.every() for s in one.stages if "block" in s.unit)
             assert blocks.unit == f"block of {side} x {side} pixels at 10 m"
-            assert blocks.count == (-(-1200 // side)) ** 2
+            assert blocks.count == (-(-660 // side)) ** 2
             promised = run(workspace, "synthesis", **ASKED)
             done = units(workspace)
             assert sum(line["stage"] == "wasp 31UES" for line in done) == blocks.count

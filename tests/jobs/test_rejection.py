@@ -1,7 +1,7 @@
 """Scenes and masks taken out and back: what that makes stale, and what comes of it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,28 @@ def make(workspace: Workspace) -> None:
         assert done.failures == []
 
 
+@pytest.fixture(scope="module")
+def kept(
+    season: SeasonFiles,
+    cluster_address: str,
+    keep: Callable[[Path], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """A workspace of the season with both months."""
+    path = tmp_path_factory.mktemp("rejected") / "w"
+    with open_workspace(path, scheduler=cluster_address) as workspace:
+        workspace.ingest(*season.products)
+        make(workspace)
+    return keep(path)
+
+
+@pytest.fixture
+def made(kept: Any) -> Iterator[Workspace]:
+    """That workspace; it may be changed."""
+    with open_workspace(kept.restored()) as workspace:
+        yield workspace
+
+
 def results(workspace: Workspace) -> dict[str, str]:
     """Checksum of every file and every variable of a date that the catalogue points to."""
     found = {}
@@ -61,74 +83,70 @@ def states(workspace: Workspace) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def test_a_rejected_scene_leaves_all_that_was_made_from_it(
-    season: SeasonFiles, tmp_path: Path
+    season: SeasonFiles, tmp_path: Path, made: Workspace
 ) -> None:
     scene = names(season)[2]
-    with open_workspace(tmp_path / "one") as workspace:
-        workspace.ingest(*season.products)
-        make(workspace)
-        before = results(workspace)
-        found = workspace.reject(f"{SCENES}/{scene}", WHY)
-        why = (f"{scene} was rejected: {WHY}",)
-        expected = {
-            "31TCJ": ("stale", why),
-            mask_of(scene): ("orphaned", why),
-            **dict.fromkeys(MONTHS, ("stale", why)),
-        }
-        assert states(workspace) == expected
-        assert {t.item_id: (str(t.state), t.because) for t in found.stale} == expected
-        assert found.deliveries == []
+    before = results(made)
+    found = made.reject(f"{SCENES}/{scene}", WHY)
+    why = (f"{scene} was rejected: {WHY}",)
+    expected = {
+        "31TCJ": ("stale", why),
+        mask_of(scene): ("orphaned", why),
+        **dict.fromkeys(MONTHS, ("stale", why)),
+    }
+    assert states(made) == expected
+    assert {t.item_id: (str(t.state), t.because) for t in found.stale} == expected
+    assert found.deliveries == []
 
-        done = workspace.run_stale()
-        assert done.failures == []
-        assert sorted(done.made) == [*MONTHS]
-        assert published(workspace, MASKS, mask_of(scene)) is None
-        assert states(workspace) == {}
-        without = results(workspace)
-        assert without != before
+    done = made.run_stale()
+    assert done.failures == []
+    assert sorted(done.made) == [*MONTHS]
+    assert published(made, MASKS, mask_of(scene)) is None
+    assert states(made) == {}
+    without = results(made)
+    assert without != before
 
-        again = workspace.ingest(*season.products)
-        assert again.made == []
-        assert states(workspace) == {}
-        kept = published(workspace, SCENES, scene)
-        assert kept is not None
-        assert kept["properties"][REJECTED] == WHY
+    again = made.ingest(*season.products)
+    assert again.made == []
+    assert states(made) == {}
+    kept = published(made, SCENES, scene)
+    assert kept is not None
+    assert kept["properties"][REJECTED] == WHY
 
-        taken_back = workspace.reject(scene, None)
-        assert {target.item_id for target in taken_back.stale} == expected.keys()
-        assert workspace.run_stale().failures == []
-        assert states(workspace) == {}
-        assert results(workspace) == before
+    taken_back = made.reject(scene, None)
+    assert {target.item_id for target in taken_back.stale} == expected.keys()
+    assert made.run_stale().failures == []
+    assert states(made) == {}
+    assert results(made) == before
     with open_workspace(tmp_path / "other") as fresh:
         fresh.ingest(*(path for path in season.products if scene not in path.name))
         make(fresh)
         assert results(fresh) == without
 
 
-def test_a_month_is_made_without_a_rejected_mask(season: SeasonFiles, tmp_path: Path) -> None:
+def test_a_month_is_made_without_a_rejected_mask(
+    season: SeasonFiles, tmp_path: Path, made: Workspace
+) -> None:
     scene = names(season)[3]
-    with open_workspace(tmp_path / "one") as workspace:
-        workspace.ingest(*season.products)
-        make(workspace)
-        before = results(workspace)
-        workspace.reject(mask_of(scene), WHY)
-        why = (f"{mask_of(scene)} was rejected: {WHY}",)
-        assert states(workspace) == dict.fromkeys(MONTHS, ("stale", why))
-        assert sorted(workspace.run_stale().made) == [*MONTHS]
-        without = results(workspace)
-        held = workspace.search(collections=["synthesis-wasp"])[0].properties
-        assert held["clearcube:dates"] == 3
-        assert not {scene, mask_of(scene)} & held["clearcube:inputs"].keys()
-        # Made again, it stays out.
-        (mask,) = workspace.search(ids=[mask_of(scene)])
-        Path(mask.assets["mask"].href).unlink()
-        assert mask_of(scene) in workspace.run_stale().made
-        assert results(workspace) == without
-        assert states(workspace) == {}
+    before = results(made)
+    made.reject(mask_of(scene), WHY)
+    why = (f"{mask_of(scene)} was rejected: {WHY}",)
+    assert states(made) == dict.fromkeys(MONTHS, ("stale", why))
+    assert sorted(made.run_stale().made) == [*MONTHS]
+    without = results(made)
+    held = made.search(collections=["synthesis-wasp"])[0].properties
+    assert held["clearcube:dates"] == 3
+    assert not {scene, mask_of(scene)} & held["clearcube:inputs"].keys()
+    # Made again, it stays out.
+    (mask,) = made.search(ids=[mask_of(scene)])
+    Path(mask.assets["mask"].href).unlink()
+    assert mask_of(scene) in made.run_stale().made
+    assert results(made) == without
+    assert states(made) == {}
 
-        workspace.reject(mask_of(scene), None)
-        workspace.run_stale()
-        assert results(workspace) == before
+    made.reject(mask_of(scene), None)
+    made.run_stale()
+    assert results(made) == before
     with open_workspace(tmp_path / "other") as fresh:
         fresh.ingest(*(path for path in season.products if scene not in path.name))
         make(fresh)
@@ -138,31 +156,28 @@ def test_a_month_is_made_without_a_rejected_mask(season: SeasonFiles, tmp_path: 
 
 
 def test_the_delivery_that_a_rejected_scene_had_superseded_counts_again(
-    season: SeasonFiles, tmp_path: Path
+    season: SeasonFiles, tmp_path: Path, made: Workspace
 ) -> None:
     assert season.superseded is not None
     winner, loser = names(season)[1], season.superseded.name.removesuffix(".SAFE")
-    with open_workspace(tmp_path / "one") as workspace:
-        workspace.ingest(*season.products)
-        make(workspace)
-        before = results(workspace)
-        found = workspace.reject(winner, WHY)
-        assert found.deliveries == [(loser, None)]
-        held = published(workspace, SCENES, loser)
-        assert held is not None
-        assert SUPERSEDED_BY not in held["properties"]
-        reasons = {because for _, because in states(workspace).values()}
-        assert all(winner in " ".join(because) or loser in " ".join(because) for because in reasons)
-        workspace.run_stale()
-        other = results(workspace)
-        assert other != before
-        assert states(workspace) == {}
-        workspace.ingest(*season.products)
-        assert states(workspace) == {}
+    before = results(made)
+    found = made.reject(winner, WHY)
+    assert found.deliveries == [(loser, None)]
+    held = published(made, SCENES, loser)
+    assert held is not None
+    assert SUPERSEDED_BY not in held["properties"]
+    reasons = {because for _, because in states(made).values()}
+    assert all(winner in " ".join(because) or loser in " ".join(because) for because in reasons)
+    made.run_stale()
+    other = results(made)
+    assert other != before
+    assert states(made) == {}
+    made.ingest(*season.products)
+    assert states(made) == {}
 
-        assert workspace.reject(winner, None).deliveries == [(loser, winner)]
-        workspace.run_stale()
-        assert results(workspace) == before
+    assert made.reject(winner, None).deliveries == [(loser, winner)]
+    made.run_stale()
+    assert results(made) == before
     with open_workspace(tmp_path / "other") as fresh:
         fresh.ingest(*(path for path in season.products if winner not in path.name))
         make(fresh)
@@ -197,16 +212,14 @@ def test_the_command(season: SeasonFiles, tmp_path: Path, clearcube: Callable[..
 
 
 def test_what_cannot_be_rejected_is_refused(
-    season: SeasonFiles, tmp_path: Path, clearcube: Callable[..., Any]
+    season: SeasonFiles, made: Workspace, clearcube: Callable[..., Any]
 ) -> None:
-    with open_workspace(tmp_path) as workspace:
-        workspace.ingest(season.products[0])
-        make(workspace)
-        with pytest.raises(RequestError, match="say why"):
-            workspace.reject(names(season)[0], " ")
+    path = made.settings.workspace
+    with pytest.raises(RequestError, match="say why"):
+        made.reject(names(season)[0], " ")
     for name in ("31TCJ", MONTHS[0]):
-        said = clearcube(tmp_path, "reject", name, "--why", WHY)
+        said = clearcube(path, "reject", name, "--why", WHY)
         said.refused(name, "reject the scene or mask that it shall not be made from")
-    clearcube(tmp_path, "reject", "none", "--why", WHY).refused("no item is called 'none'")
-    clearcube(tmp_path, "reject", names(season)[0]).refused("give --why TEXT, or --undo")
-    clearcube(tmp_path, "reject", names(season)[0], "--undo").refused("is not rejected")
+    clearcube(path, "reject", "none", "--why", WHY).refused("no item is called 'none'")
+    clearcube(path, "reject", names(season)[0]).refused("give --why TEXT, or --undo")
+    clearcube(path, "reject", names(season)[0], "--undo").refused("is not rejected")

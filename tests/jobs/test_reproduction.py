@@ -28,15 +28,28 @@ WASP, MEDIAN = "31TCJ_2020-05_wasp_scl", "31TCJ_2020-05_median_scl"
 WIDE = "31TCJ_2020-05_median_scl-wide"
 
 
-@pytest.fixture
-def made(season: SeasonFiles, tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace of the season with wasp and median of May, its products where they may be changed."""
-    products = tmp_path / "products"
+@pytest.fixture(scope="module")
+def kept(
+    season: SeasonFiles,
+    cluster_address: str,
+    keep: Callable[[Path], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """A folder with products and a workspace of them, with wasp and median of May."""
+    folder = tmp_path_factory.mktemp("reproduced") / "season"
+    products = folder / "products"
     shutil.copytree(season.products[0].parent, products)
-    with open_workspace(tmp_path / "workspace") as workspace:
+    with open_workspace(folder / "workspace", scheduler=cluster_address) as workspace:
         workspace.ingest(*(products / path.name for path in season.products))
         for method in ("wasp", "median"):
             workspace.run("synthesis", tile="31TCJ", datetime="2020-05", method=method)
+    return keep(folder)
+
+
+@pytest.fixture
+def made(kept: Any) -> Iterator[Workspace]:
+    """That workspace; it and its products may be changed."""
+    with open_workspace(kept.restored() / "workspace") as workspace:
         yield workspace
 
 
@@ -86,7 +99,7 @@ def test_all_comes_out_as_recorded(made: Workspace, tmp_path: Path) -> None:
     mask = made.reproduce("31TCJ_20200507T104031_scl")
     assert mask.same
     assert {part.name for part in mask.parts} == {"mask", "thumbnail"}
-    assert not list((tmp_path / "workspace").glob("**/*reproduce*"))
+    assert not list(made.settings.workspace.glob("**/*reproduce*"))
 
 
 def test_what_came_since_changes_nothing(made: Workspace) -> None:
