@@ -129,11 +129,15 @@ def corrected(
     """Observations -> with the directions of sun and sensor accounted for, as the parameters want it."""
     if not isinstance(params, DirectionalParams) or params.brdf == "none":
         return observations
-    bands = observations.bands
+    bands = {**observations.deciding, **observations.bands}
     if not overwrite:
         bands = {name: band.copy() for name, band in bands.items()}
     correct(bands, observations.classes, observations.facts, frame, params, fixed)
-    return replace(observations, bands=bands)
+    return replace(
+        observations,
+        bands={name: bands[name] for name in observations.bands},
+        deciding={name: bands[name] for name in observations.deciding},
+    )
 
 
 def correct(
