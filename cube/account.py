@@ -86,7 +86,12 @@ class Account:
     verdicts: tuple[Verdict, ...]
     """By date, in the order of the dates given."""
     results: Mapping[str, Result]
-    """Bands by name, then ``weight``, ``date``, ``status``, ``clear_count``, ``total_count``."""
+    """Bands by name, then ``weight``, ``date``, ``status``, ``clear_count``, ``total_count``, and
+    what layers the method has of its own."""
+    chosen: int | None = None
+    """Index of the one date shown, by methods that show one."""
+    tolerance: int = 0
+    """Dn by which a band may differ from the kernel's, whose iteration is in another precision."""
 
 
 def account(
@@ -103,11 +108,14 @@ def account(
     aot: Sequence[int] | None = None,
     frame: Frame | None = None,
     fixed: Sequence[bool] | None = None,
+    deciding: Mapping[str, Sequence[int]] | None = None,
+    guide: int | None = None,
 ) -> Account:
     """(time,) dn by band, classes, ascending days of one pixel -> how its synthesis follows.
 
     Arguments are those of :func:`cube.synthesis.composite` at one pixel, and so are the numbers of
-    the results; ``frame`` is that of the pixel. A method that declares no ``explain`` is asked through its kernel: what would the
+    the results; ``frame`` is that of the pixel, ``guide`` the date that the coarser grid shows there
+    (-1: none). A method that declares no ``explain`` is asked through its kernel: what would the
     result be without each date. ``GridError`` where the dates are not as many everywhere.
     """
     lengths = {len(days), len(classes), len(blue), *(len(band) for band in bands.values())}
@@ -126,6 +134,14 @@ def account(
         else _column([cloud_weight[i] for i in inside], np.float32),
         blue=_column([blue[i] for i in inside], np.int16),
         facts=tuple(known[i] for i in inside) if known else (),
+        deciding={
+            name: _column([band[i] for i in inside], np.int16)
+            for name, band in (deciding or {}).items()
+            if name not in bands
+        },
+        guide=None
+        if guide is None
+        else np.array([[inside.index(guide) if guide in inside else -1]], np.int16),
         aot=None
         if aot is None or not method.uses_aot
         else _column([aot[i] for i in inside], np.int16),
@@ -148,7 +164,8 @@ def account(
         )
         for name, result in found.results.items()
     }
-    return Account(tuple(verdicts), results)
+    chosen = None if found.chosen is None else inside[found.chosen]
+    return replace(found, verdicts=tuple(verdicts), results=results, chosen=chosen)
 
 
 def _changed(stored: Observations, given: Observations, date: int) -> dict[str, int]:
@@ -268,10 +285,12 @@ def _asked(
 def _composed(
     method: Method, observations: Observations, period: Period, params: BaseModel
 ) -> dict[str, float]:
-    out = Composite.empty(tuple(observations.bands), (1, 1))
+    further = tuple(layer.name for layer in method.further)
+    out = Composite.empty(tuple(observations.bands), (1, 1), len(observations.days), further)
     method.composite(observations, period, params, out)
     bands = {name: band.item() for name, band in out.bands.items()}
-    return bands | {name: getattr(out, name).item() for name in LAYERS}
+    own = {name: layer.item() for name, layer in out.further.items()}
+    return bands | {name: getattr(out, name).item() for name in LAYERS} | own
 
 
 def _flat(observations: Observations) -> NDArray[np.uint8]:

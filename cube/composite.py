@@ -1,7 +1,7 @@
 """What a synthesis method is given, what it fills, and how it is declared."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.facts import DateFacts
+from cube.kernels.shares import WHOLE
 from cube.nearness import Nearness
 from cube.periods import Period
 
@@ -33,6 +34,9 @@ STATUS_LAND = 4
 _TILE_BYTES = 1 << 19
 """Scratch of one row tile: half of a common 1 MiB second-level cache."""
 
+WHOLE_SHARE = WHOLE
+"""What a pixel's dates are given between them: whole parts for any mean of up to 16 dates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observations:
@@ -53,6 +57,10 @@ class Observations:
     aot: NDArray[np.int16] | None = None
     """Aerosol optical thickness at 550 nm in thousandths, nodata -10000; 0 on dates whose source has
     none. Given to methods that use it, where any date has it."""
+    deciding: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    """dn of further bands, brought to this grid: they decide with the others, and are not shown."""
+    guide: NDArray[np.int16] | None = None
+    """``(y, x)`` index of the date that the coarser grid shows there, -1 for none."""
 
     def row_tiles(self) -> Iterator[tuple[int, int]]:
         """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
@@ -78,10 +86,23 @@ class Composite:
     """Dates on which the ground was seen (clear, snow or water), at most 255."""
     total_count: NDArray[np.uint8]
     """Dates with an observation (a class, and data in any band), at most 255."""
+    shares: NDArray[np.int64]
+    """``(time,)``: what each date gives to the block, ``WHOLE_SHARE`` a pixel that shows something,
+    divided among its dates by weight and rounded pixel by pixel: sums do not depend on blocks."""
+    further: dict[str, NDArray[np.float32]]
+    """Layers that the method declares beside these; NaN is nodata."""
+    chosen: NDArray[np.int16]
+    """Index of the one date that a pixel shows; -1 where it is none, or of several."""
 
     @classmethod
-    def empty(cls, names: tuple[str, ...], shape: tuple[int, int]) -> "Composite":
-        """A composite of ``shape`` that holds nodata everywhere."""
+    def empty(
+        cls,
+        names: tuple[str, ...],
+        shape: tuple[int, int],
+        dates: int,
+        further: tuple[str, ...] = (),
+    ) -> "Composite":
+        """A composite of ``shape``, of so many dates, that holds nodata everywhere."""
         return cls(
             bands={name: np.full(shape, REFLECTANCE_NODATA, np.int16) for name in names},
             weight=np.zeros(shape, np.float32),
@@ -89,7 +110,18 @@ class Composite:
             status=np.zeros(shape, np.uint8),
             clear_count=np.zeros(shape, np.uint8),
             total_count=np.zeros(shape, np.uint8),
+            shares=np.zeros(dates, np.int64),
+            further={name: np.full(shape, np.nan, np.float32) for name in further},
+            chosen=np.full(shape, -1, np.int16),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherLayer:
+    """A float32 layer of one method, with NaN as nodata."""
+
+    name: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +138,6 @@ class Method:
     """Parameters: each field with description, unit and source."""
     window: Callable[[Period, Any], tuple[date, date]]
     """``(period, params)`` -> first and last day of the dates used, both included."""
-    nearness: Callable[[Any], Nearness | None]
-    """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
     composite: Callable[[Observations, Period, Any, Composite], None]
     """``(observations, period, params, out)``: fills ``out``, which holds nodata at the start."""
     explain: "Callable[[Observations, Period, Any], Account] | None" = None
@@ -117,6 +147,16 @@ class Method:
     """Whether ``aot`` is used where there is any."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """``params`` -> names of the facts of dates (``cube.facts``) that the numbers depend on."""
+    nearness: Callable[[Any], Nearness | None] = lambda _params: None
+    """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
+    further: tuple[FurtherLayer, ...] = ()
+    """Layers of its own, on each grid."""
+    weight_title: str = "Sum of the weights of what was averaged; 0 where nothing was"
+    date_title: str = "Weighted mean date, days since 1970-01-01"
+    needs: tuple[str, ...] = ()
+    """Bands that decide on every grid; where they are not its own they are brought to it."""
+    together: bool = False
+    """Whether the bands of all grids decide on the coarsest one, which guides the finer ones."""
 
 
 def day_number(day: date) -> int:

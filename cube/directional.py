@@ -131,11 +131,15 @@ def corrected(
         return observations
     if len(observations.facts) != len(observations.days):
         raise BandError("brdf needs angles of each date; the method must declare params.facts()")
-    bands = observations.bands
+    bands = {**observations.deciding, **observations.bands}
     if not overwrite:
         bands = {name: band.copy() for name, band in bands.items()}
     correct(bands, observations.classes, observations.facts, frame, params, fixed)
-    return replace(observations, bands=bands)
+    return replace(
+        observations,
+        bands={name: bands[name] for name in observations.bands},
+        deciding={name: bands[name] for name in observations.deciding},
+    )
 
 
 def correct(

@@ -60,6 +60,7 @@ array([[1.783, 1.783, 1.783, 1.783],
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,8 @@ def composite(
     frame: Frame | None = None,
     fixed: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
+    deciding: Mapping[str, NDArray[np.int16]] | None = None,
+    guide: NDArray[np.int16] | None = None,
 ) -> Composite:
     """(time, y, x) int16 dn by band, uint8 classes, (time,) int32 days -> (y, x) composite.
 
@@ -123,6 +126,12 @@ def composite(
         Where directions are not corrected; None: wherever the ground is no clear land.
     overwrite
         Whether bands may be corrected in place, to save their copies.
+    deciding
+        dn of further bands on the same grid that decide and are not shown, for methods that
+        declare ``needs`` or ``together``.
+    guide
+        ``(y, x)`` int16 ``chosen`` of a coarser grid, repeated: finer pixels show the same date
+        where they can. For methods that declare ``together``.
 
     Raises
     ------
@@ -132,7 +141,8 @@ def composite(
         No band, parameters of another method, or no cloud weight or facts where the method needs
         them.
     """
-    _check(method, params, bands, classes, days, cloud_weight, blue, aot)
+    deciding = {name: band for name, band in (deciding or {}).items() if name not in bands}
+    _check(method, params, bands, classes, days, cloud_weight, blue, aot, deciding, guide)
     of_dates = dates_facts(method, params, facts, len(days))
     first, last = method.window(period, params)
     start, stop = np.searchsorted(days, [day_number(first), day_number(last) + 1])
@@ -145,15 +155,26 @@ def composite(
         cloud_weight=None if cloud_weight is None else cloud_weight[window],
         blue=np.ascontiguousarray(blue[window]),
         facts=of_dates[window],
+        deciding={name: np.ascontiguousarray(band[window]) for name, band in deciding.items()},
+        guide=None if guide is None else _inside(guide, window),
         aot=aot[window] if aot is not None and method.uses_aot else None,
     )
     observations = corrected(
         observations, params, frame, None if fixed is None else fixed[window], overwrite
     )
-    _, height, width = classes.shape
-    out = Composite.empty(tuple(bands), (height, width))
+    further = tuple(layer.name for layer in method.further)
+    out = Composite.empty(tuple(bands), classes.shape[1:], len(observations.days), further)
     method.composite(observations, period, params, out)
-    return out
+    shares = np.zeros(len(days), np.int64)
+    shares[window] = out.shares
+    chosen = np.where(out.chosen < 0, out.chosen, out.chosen + np.int16(start))
+    return replace(out, shares=shares, chosen=chosen)
+
+
+def _inside(guide: NDArray[np.int16], window: slice) -> NDArray[np.int16]:
+    """Index among all dates -> among those of a window, -1 outside it."""
+    within = (guide >= window.start) & (guide < window.stop)
+    return np.where(within, guide - np.int16(window.start), np.int16(-1))
 
 
 def dates_facts(
@@ -183,6 +204,8 @@ def _check(
     cloud_weight: NDArray[np.float32] | None,
     blue: NDArray[np.int16],
     aot: NDArray[np.int16] | None,
+    deciding: Mapping[str, NDArray[np.int16]],
+    guide: NDArray[np.int16] | None,
 ) -> None:
     """Raise where the arguments of ``composite`` do not fit together."""
     if not bands:
@@ -192,10 +215,13 @@ def _check(
         raise BandError(f"{method.name}: parameters are {type(params).__name__}, give a {wanted}")
     if method.nearness(params) is not None and cloud_weight is None:
         raise BandError(f"{method.name}: needs cloud_weight; compute it as its nearness says")
+    absent = [name for name in method.needs if name not in bands and name not in deciding]
+    if absent:
+        raise BandError(f"{method.name}: needs {' '.join(absent)}; give it among bands or deciding")
     arrays: dict[str, tuple[NDArray[np.generic], type[np.generic]]] = {
         "classes": (classes, np.uint8),
         "blue": (blue, np.int16),
-        **{f"band {name}": (band, np.int16) for name, band in bands.items()},
+        **{f"band {name}": (band, np.int16) for name, band in {**bands, **deciding}.items()},
     }
     if cloud_weight is not None:
         arrays["cloud_weight"] = (cloud_weight, np.float32)
@@ -206,5 +232,9 @@ def _check(
             found = f"{array.dtype} {array.shape}"
             wanted = f"{np.dtype(dtype)} {classes.shape} (time, y, x)"
             raise GridError(f"{method.name}: {name} is {found}, expected {wanted}")
+    if guide is not None and (guide.shape != classes.shape[1:] or guide.dtype != np.int16):
+        raise GridError(
+            f"{method.name}: guide is {guide.dtype} {guide.shape}, expected int16 (y, x)"
+        )
     if days.shape != classes.shape[:1] or np.any(np.diff(days) < 0):
         raise GridError(f"{method.name}: days must be {classes.shape[0]} ascending dates")

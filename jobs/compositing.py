@@ -23,10 +23,11 @@ from cube.joined import open_masked
 from cube.nearness import Nearness
 from cube.periods import Period
 from cube.rasters import read_window, strips, write_cog, write_picture
+from cube.spec import DateEntry
 from cube.store import Cube
 from jobs.block_dates import BlockDates
 from jobs.decode_masks import VERSION as MASK_VERSION
-from jobs.product import Layer, Product
+from jobs.product import SHARES, Layer, Product
 from jobs.registry import find_job
 from jobs.runner.publish import checksum
 from jobs.scratch import is_array, save
@@ -227,7 +228,8 @@ def _make_period(
     entries = tuple(cube.dates[slot] for slot in part.slots)
     nearness = product.nearness(params)
     tallies: dict[str, list[int]] = {}
-    made_of: dict[str, str] = {}
+    records: dict[str, dict[str, Any]] = {}
+    shares: dict[str, dict[str, int]] = {}
     taken = 0
     for group in cube.spec.groups:
         layers = product.layers(cube.spec, entries, group, params)
@@ -240,23 +242,37 @@ def _make_period(
         reads = product.reads(cube.spec, entries, group, params)
         recipe = recipe_of(product, task.job, task.reading, params)
         name = block_name(group, task.block)
-        made_of[name] = dates.fingerprint(recipe, reads)
+        made_of = dates.fingerprint(recipe, reads)
         path = block_path(part.folder, group, task.block)
         made = _read_layers(path)
         if made is None:
-            before = _before(part.before, name, made_of[name], dates, layers)
+            before = _before(part.before, name, made_of, dates, layers)
             taken += before is not None
             made = before or product.compose(dates, params)
             save(path, partial(_write_layers, layers=made))
         tallies[group] = list(product.tally(made))
-    return {"counts": tallies, "made_of": made_of, "taken": taken}
+        shares[group] = _by_time(entries, made.get(SHARES))
+        records[name] = {"made_of": made_of, SHARES: shares[group]}
+    return {"counts": tallies, SHARES: shares, "records": records, "taken": taken}
+
+
+def _by_time(entries: Sequence[DateEntry], shares: Array | None) -> dict[str, int]:
+    """What each date gives to a block -> the same by its time; dates that give nothing left out."""
+    if shares is None:
+        return {}
+    pairs = zip(entries, shares.tolist(), strict=True)
+    return {str(entry.time): int(share) for entry, share in pairs if share}
 
 
 def _before(
     before: Before | None, name: str, made_of: str, dates: BlockDates, layers: Sequence[Layer]
 ) -> dict[str, Array] | None:
     """Layers of a block as they were made before, where they were made of the same."""
-    if before is None or not made_of or _made_of(before.folder).get(name) != made_of:
+    record = {} if before is None else _records(before.folder).get(name, {})
+    # The record of another version may be a text.
+    if before is None or not made_of or not isinstance(record, dict):
+        return None
+    if record.get("made_of") != made_of:
         return None
     found: dict[str, Array] = {}
     for layer in layers:
@@ -267,11 +283,14 @@ def _before(
             found[layer.name] = read_window(path, dates.window)
         except CubeError:
             return None  # then it is made again
+    # By time: dates without a pixel here may have come or gone in between.
+    given = record.get(SHARES, {})
+    found[SHARES] = np.array([given.get(str(e.time), 0) for e in dates.entries], np.int64)
     return found
 
 
 @functools.lru_cache(maxsize=64)
-def _made_of(folder: str) -> Mapping[str, str]:
+def _records(folder: str) -> Mapping[str, Any]:
     try:
         found = json.loads((Path(folder) / BLOCKS).read_text())
     except (OSError, ValueError):

@@ -13,6 +13,7 @@ from cube.composite import day_number
 from cube.decoding import MaskReading, has_mask
 from cube.errors import CubeError
 from cube.place import Place, read_place
+from cube.reading import read_band
 from cube.store import Cube
 from jobs.block_dates import pixel_frame
 from jobs.pixel_dates import (
@@ -32,6 +33,7 @@ from jobs.recorded_month import (
     left_out,
     recorded_month,
 )
+from jobs.synthesis import deciding_bands
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -46,10 +48,11 @@ def explain_month(workspace: "Workspace", item: Document, place: Place) -> Docum
     used = list(inputs_of(workspace, month, cubes))
     others = list(left_out(workspace, month, cubes[0], used))
     dates = sorted([*used, *others], key=lambda one: (one.time or _EVER, one.scenes))
+    named = [group for group in cubes[0].spec.groups if _has_assets(item, cubes[0], group)]
+    guide = _guide(month, cubes[0], dates, place) if month.method.together and named[1:] else None
     groups = [
-        _group(month, cubes[0], group, dates, place)
-        for group in cubes[0].spec.groups
-        if _has_assets(item, cubes[0], group)
+        _group(month, cubes[0], group, dates, place, None if group == named[-1] else guide)
+        for group in named
     ]
     first, last = month.window
     settings = item["properties"]["clearcube:parameters"]["mask_parameters"]
@@ -85,15 +88,35 @@ def _notes(month: Month, used: Sequence[MonthDate]) -> Iterator[str]:
         yield f"{len(gone)} of its dates are in no cube any more; what follows is of the others"
 
 
+def _guide(month: Month, cube: Cube, dates: Sequence[MonthDate], place: Place) -> int:
+    """Date that the coarsest group shows at a place, which guides the finer ones; -1 for none."""
+    group = max(cube.spec.groups, key=lambda name: cube.spec.groups[name])
+    pixels = [_pixel(one, group, place, month) for one in dates]
+    places = [i for i, one in enumerate(dates) if not one.left_out and pixels[i] is not None]
+    taken = [(dates[i], pixel) for i in places if (pixel := pixels[i]) is not None]
+    chosen = _account(month, cube, group, taken, place, None).chosen
+    return -1 if chosen is None else places[chosen]
+
+
 def _group(
-    month: Month, cube: Cube, group: str, dates: Sequence[MonthDate], place: Place
+    month: Month,
+    cube: Cube,
+    group: str,
+    dates: Sequence[MonthDate],
+    place: Place,
+    guide: int | None,
 ) -> Document:
-    """One group: its dates at the pixel, and each number of the result beside the item's."""
+    """One group: its dates at the pixel, and each number of the result beside the item's.
+
+    ``guide`` is the date that the coarser group shows, -1 where it shows none.
+    """
     resolution = cube.spec.groups[group]
     pixels = [_pixel(one, group, place, month) for one in dates]
     places = [i for i, one in enumerate(dates) if not one.left_out and pixels[i] is not None]
     taken = [(dates[i], pixel) for i in places if (pixel := pixels[i]) is not None]
-    found = _account(month, cube, group, taken, place)
+    if guide is not None:
+        guide = places.index(guide) if guide in places else -1
+    found = _account(month, cube, group, taken, place, guide)
     documents = [_date(one, pixel, month.reading) for one, pixel in zip(dates, pixels, strict=True)]
     for i, verdict in zip(places, found.verdicts, strict=True):
         documents[i] |= {
@@ -105,8 +128,9 @@ def _group(
         }
     suffix = "" if group == next(iter(cube.spec.groups)) else f"_{resolution}m"
     shown = [documents[i]["date"] for i in places]
+    layers = (*LAYERS, *(layer.name for layer in month.method.further))
     results = [
-        _result(month.item, name, suffix if name in LAYERS else "", found, shown, place)
+        _result(month.item, name, (suffix, name in layers), found, shown, place)
         for name in found.results
     ]
     agree = [result["agrees"] for result in results if result["asset"] in month.item["assets"]]
@@ -138,6 +162,7 @@ def _account(
     group: str,
     taken: Sequence[tuple[MonthDate, PixelDate]],
     place: Place,
+    guide: int | None,
 ) -> Account:
     entries = [one.entry for one, _ in taken if one.entry is not None]
     names = band_names(cube, entries, group)
@@ -165,7 +190,30 @@ def _account(
         aot=[aot or 0 for aot in aerosol] if known else None,
         frame=pixel_frame(cube.spec, group, *place.pixel(cube.spec.extent, resolution)),
         fixed=[pixel.fixed for _, pixel in taken] if _is_binary(month) else None,
+        deciding=_deciding(month, cube, group, taken, place),
+        guide=guide,
     )
+
+
+def _deciding(
+    month: Month,
+    cube: Cube,
+    group: str,
+    taken: Sequence[tuple[MonthDate, PixelDate]],
+    place: Place,
+) -> dict[str, list[int]]:
+    """Bands of other groups that decide in a group, brought to it: (time,) dn by name."""
+    entries = [one.entry for one, _ in taken if one.entry is not None]
+    row, column = place.pixel(cube.spec.extent, cube.spec.groups[group])
+    window = slice(row, row + 1), slice(column, column + 1)
+    return {
+        name: [
+            int(read_band(one.cube, group, name, [one.entry.slot], window)[0, 0, 0])
+            for one, _ in taken
+            if one.cube is not None and one.entry is not None
+        ]
+        for name in deciding_bands(cube.spec, entries, group, month.method)
+    }
 
 
 def _date(one: MonthDate, pixel: PixelDate | None, reading: MaskReading) -> Document:
@@ -194,8 +242,14 @@ def _within_buffer(pixel: PixelDate | None) -> str:
 
 
 def _result(
-    item: Document, name: str, suffix: str, found: Account, dates: Sequence[str], place: Place
+    item: Document,
+    name: str,
+    layer: tuple[str, bool],
+    found: Account,
+    dates: Sequence[str],
+    place: Place,
 ) -> Document:
+    suffix = layer[0] if layer[1] else ""
     result, asset = found.results[name], item["assets"].get(f"{name}{suffix}")
     document: Document = {
         "name": name,
@@ -207,7 +261,7 @@ def _result(
         "item": None,
         "agrees": None,
     }
-    if name not in LAYERS:
+    if not layer[1]:
         document["reflectance"] = (
             None
             if result.value == REFLECTANCE_NODATA
@@ -223,15 +277,28 @@ def _result(
         return document | {"note": str(error)}
     if held is not None:
         document["item"] = held[0]
-        document["agrees"] = math.isclose(held[0], result.value, rel_tol=1e-6, abs_tol=1e-9)
-    if name == "weight":
+        document["agrees"] = _agrees(
+            held[0], result.value, name if layer[1] else "", found.tolerance
+        )
+    if layer[1] and name not in _WHOLE:
         document |= {key: _short(document[key]) for key in ("value", "item")}
     return document
 
 
+def _agrees(held: float, value: float, layer: str, tolerance: int) -> bool:
+    """Whether a stored number is what was computed anew, to the precision that it has."""
+    if math.isnan(held) or math.isnan(value):
+        return math.isnan(held) and math.isnan(value)
+    if layer in LAYERS:
+        return math.isclose(held, value, rel_tol=1e-6, abs_tol=1e-9)
+    if layer:
+        return math.isclose(held, value, rel_tol=0.01, abs_tol=1e-4)
+    return abs(held - value) <= tolerance
+
+
 def _short(value: float | None) -> float | None:
-    """A float32 without the digits that it does not have."""
-    return None if value is None else float(f"{value:.6g}")
+    """A float32 without the digits that it does not have; None for NaN, which is no JSON."""
+    return None if value is None or math.isnan(value) else float(f"{value:.6g}")
 
 
 def _has_assets(item: Document, cube: Cube, group: str) -> bool:
@@ -239,5 +306,8 @@ def _has_assets(item: Document, cube: Cube, group: str) -> bool:
     resolution = cube.spec.groups[group]
     return any(asset.get("gsd") == resolution for asset in item["assets"].values())
 
+
+_WHOLE = ("date", "status", "clear_count", "total_count")
+"""Layers of whole numbers."""
 
 _EVER = datetime.max.replace(tzinfo=UTC)

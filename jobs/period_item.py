@@ -22,7 +22,7 @@ from jobs.errors import RequestError
 from jobs.ingest import NOTES
 from jobs.mask_item import CHECKSUM, mask_id
 from jobs.period_mask import PeriodMask
-from jobs.period_params import PeriodParams
+from jobs.period_params import PeriodParams, datetime_of
 from jobs.product import Layer, Product
 from jobs.runner.publish import PNG, cog_asset
 from jobs.states import WITHOUT
@@ -136,8 +136,10 @@ class PeriodResult:
     """Key of an asset -> its layer and group."""
     counts: dict[str, list[int]] = field(default_factory=dict)
     """Group -> what its blocks counted."""
-    made_of: dict[str, str] = field(default_factory=dict)
-    """Block -> fingerprint of what it was made of."""
+    shares: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Group -> time of a date -> what it gave, added up over the blocks."""
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Block -> fingerprint of what it was made of, and what each date gave to it."""
     taken: int = 0
     """Blocks taken from what was made before."""
     blocks: int = 0
@@ -230,10 +232,11 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
         recipe=made.recipe,
         status="provisional" if is_provisional else "final",
         request=context.params.recorded(
-            tile=context.tile, datetime=period.label, mask=context.mask_text
+            tile=context.tile, datetime=datetime_of(period), mask=context.mask_text
         ),
         properties={
             **context.product.about(made.counts[finest], context.params),
+            **_shares(made, finest),
             **({WITHOUT: made.without} if made.without else {}),
             **({NOTES: notes} if notes else {}),
             "clearcube:dates": len(made.dates),
@@ -247,6 +250,28 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
         assets={key: _asset(spec, made, key) for key in sorted(made.files)},
         derived_from=[*scenes, *masks],
     )
+
+
+def _shares(made: PeriodResult, group: str) -> dict[str, Any]:
+    """What each date gave to the pixels shown, with its scenes; dates that gave nothing with 0.
+
+    Of granules that were merged it is not recorded which one a pixel is from.
+    """
+    given = made.shares.get(group, {})
+    if not given:
+        return {}
+    total = sum(given.values())
+    times = {one.entry.time: one for one in made.dates if one.entry is not None}
+    return {
+        "clearcube:shares": [
+            {
+                "datetime": utc_text(one.time),
+                "scenes": list(one.items),
+                "percentage": round(100 * given.get(str(time), 0) / total, 4),
+            }
+            for time, one in sorted(times.items())
+        ]
+    }
 
 
 def _asset(spec: Spec, made: PeriodResult, key: str) -> Document:

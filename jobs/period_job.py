@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from cube.decoding import mask_group
 from cube.files import write_json
 from cube.grid import Block, blocks
 from cube.periods import Period
+from cube.reading import AOT
 from cube.spec import Spec
 from cube.store import open_store
 from jobs.build_cube import planned_spec
@@ -47,8 +49,8 @@ from jobs.period_item import (
     scenes_of,
 )
 from jobs.period_mask import period_mask
-from jobs.period_params import PeriodParams, periods
-from jobs.product import Layer, Product
+from jobs.period_params import PeriodParams, periods_of
+from jobs.product import SHARES, Layer, Product
 from jobs.runner.publish import keep_beside, publish, published
 from jobs.states import WITHOUT, assess
 from jobs.stores import cube_store
@@ -89,7 +91,7 @@ def _needs(
         parse_datetime(f"{first}/{last}")
         for first, last in (
             product.window(period, params)
-            for period in periods(params.datetime)
+            for period in periods_of(params)
             if _is_wanted(params, period)
         )
     ]
@@ -161,7 +163,7 @@ def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]
     """Periods of the request that there is something to make of."""
     params, mask = context.params, context.mask
     days = [one.time.date() for one in context.dates]
-    for period in periods(params.datetime):
+    for period in periods_of(params):
         item_id = context.item_id(period)
         if not params.wants(item_id):
             continue
@@ -174,7 +176,12 @@ def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]
             notes.append(f"{period}: no scene with mask {mask.method} between {first} and {last}")
             continue
         if not any(period.start <= one.time.date() < period.end for one in kept):
-            notes.append(f"{period}: no scene within the month itself, only around it")
+            notes.append(f"{period}: no scene within the {period.kind} itself, only around it")
+        if first > period.start or last < period.last:
+            notes.append(
+                f"{period}: dates from {first} to {last} only, which is not all of it; "
+                "--set window=calendar takes all"
+            )
         recipe = period_recipe(context, period, kept)
         folder = context.workspace.products / context.collection / item_id / recipe.fingerprint
         scratch = context.workspace.scratch / item_id / recipe.fingerprint
@@ -354,11 +361,25 @@ def block_load(context: PeriodContext, batch: Sequence[PeriodResult]) -> BlockLo
     return BlockLoad(
         spec,
         dates=len(most.dates),
-        reads={g: len(product.reads(spec, entries, g, params)) for g in spec.groups},
+        reads={
+            g: _bands_held(spec, product.reads(spec, entries, g, params), g) for g in spec.groups
+        },
         layers={g: len(product.layers(spec, entries, g, params)) for g in spec.groups},
         scratch=product.scratch + (0 if nearness is None else 4),
         nearness=nearness,
     )
+
+
+def _bands_held(spec: Spec, reads: Sequence[tuple[str, str]], group: str) -> int:
+    """Variables read for a group -> as many bands of its grid.
+
+    Coarser bands, which only decide, stay as they are and are a part of one; aerosol is brought to
+    the grid.
+    """
+    ratios = (
+        1.0 if name == AOT else spec.groups[group] / spec.groups[home] for home, name in reads
+    )
+    return ceil(sum(min(ratio, 1.0) ** 2 for ratio in ratios))
 
 
 def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict[int, Path]:
@@ -500,7 +521,11 @@ def _count(by_label: Mapping[str, PeriodResult], _unit: Unit, found: Mapping[str
             continue
         result.blocks += 1
         result.taken += made["taken"]
-        result.made_of |= made["made_of"]
+        result.records |= made["records"]
+        for group, given in made[SHARES].items():
+            shares = result.shares.setdefault(group, {})
+            for time, share in given.items():
+                shares[time] = shares.get(time, 0) + share
         for group, counts in made["counts"].items():
             held = result.counts.setdefault(group, [0] * len(counts))
             result.counts[group] = [a + b for a, b in zip(held, counts, strict=True)]
@@ -517,14 +542,14 @@ def _publish(
     """Publish the periods that are whole; why the others are not."""
     whole = [result for result in batch if result.blocks == count and result.is_whole]
     for result in whole:
-        write_json(result.folder / BLOCKS, result.made_of)
+        write_json(result.folder / BLOCKS, result.records)
     items = [period_item(context, result) for result in whole]
     for result, item in zip(whole, items, strict=True):
         keep_beside(result.folder, item)
     if items:
         publish(context.workspace, items)
     remarks += [
-        f"{r.item_id}: {r.taken} of {len(r.made_of)} blocks taken from before"
+        f"{r.item_id}: {r.taken} of {len(r.records)} blocks taken from before"
         for r in whole
         if r.taken
     ]

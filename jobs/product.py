@@ -22,6 +22,12 @@ Layers = dict[str, "NDArray[np.generic]"]
 """Name of a layer -> its ``(y, x)`` pixels over a block."""
 
 
+SHARES = "shares"
+"""Among what ``compose`` gives, no layer: what each date gives to the block, ``(time,)`` whole numbers.
+
+Whole, so that sums over blocks are the same however the tile is cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One raster of a product, a file of its own."""

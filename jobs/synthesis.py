@@ -6,23 +6,24 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.collections import synthesis_collection
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
-from cube.composite import DATE_NODATA, Method
+from cube.composite import DATE_NODATA, FurtherLayer
 from cube.directional import DirectionalParams, remarks
 from cube.facts import DateFacts
 from cube.periods import Period
 from cube.reading import AOT, aot_group
 from cube.spec import DateEntry, Spec
-from cube.synthesis import composite, method, methods
+from cube.synthesis import Composite, Method, composite, method, methods
 from jobs.block_dates import BlockDates
 from jobs.period_job import period_job
-from jobs.product import Layer, Layers, Product
+from jobs.product import SHARES, Layer, Layers, Product
 from jobs.runner.publish import percent
 from jobs.synthesis_params import SynthesisParams
 
-VERSION = "1"
+VERSION = "2"
 """Version of the job: raised when the same inputs would give other numbers."""
 
 
@@ -41,38 +42,70 @@ def reads(
 def method_reads(
     spec: Spec, entries: Sequence[DateEntry], group: str, of: Method
 ) -> list[tuple[str, str]]:
-    """Bands of the group that some date has, blue, which chooses among cloudy dates, and aerosol."""
-    names = [(group, name) for name in _bands(spec, entries, group)]
-    finest = next(iter(spec.groups))
-    if names and (group, "blue") not in names and spec.variable(finest, "blue") is not None:
-        names.append((finest, "blue"))
+    """Bands of the group that some date has, blue, which chooses among cloudy dates, and aerosol.
+
+    And bands of other groups that decide with them.
+    """
+    own = _bands(spec, entries, group)
+    if not own:
+        return []
+    names = dict.fromkeys(deciding_bands(spec, entries, group, of))
+    if spec.variable(next(iter(spec.groups)), "blue") is not None:
+        names["blue"] = None
+    if of.together and group != _coarsest(spec):
+        # What the coarsest group decides by, which guides this one.
+        names |= dict.fromkeys(_held(spec, entries))
+    homes = {v.name: v.group for v in spec.variables if v.kind == "reflectance"}
+    found = [*((group, name) for name in own)]
+    found += [(homes[name], name) for name in names if name not in own]
     aerosol = aot_group(spec, entries) if of.uses_aot else None
-    if names and aerosol is not None:
-        names.append((aerosol, AOT))
-    return names
+    if aerosol is not None:
+        found.append((aerosol, AOT))
+    return found
 
 
-def layers(spec: Spec, entries: Sequence[DateEntry], group: str, _params: Any) -> list[Layer]:
-    """A layer a band, and weight, date, status and counts."""
+def layers(
+    spec: Spec, entries: Sequence[DateEntry], group: str, params: SynthesisParams
+) -> list[Layer]:
+    """A layer a band, weight, date, status, counts, and what the method has of its own."""
     bands = [_band_layer(name, spec.groups[group]) for name in _bands(spec, entries, group)]
     if not bands:
         return []
+    used = method(params.method)
     suffix = "" if group == next(iter(spec.groups)) else f"_{spec.groups[group]}m"
-    return [*bands, *(_quality_layer(name, f"{name}{suffix}") for name in _QUALITY)]
+    titles = {"weight": used.weight_title, "date": used.date_title}
+    return [
+        *bands,
+        *(_quality_layer(name, f"{name}{suffix}", titles.get(name)) for name in _QUALITY),
+        *(_further_layer(layer, f"{layer.name}{suffix}") for layer in used.further),
+    ]
 
 
 def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
-    """(time, y, x) dn and classes of a block -> (y, x) composite and its layers."""
-    names = _bands(dates.cube.spec, dates.entries, dates.group)
+    """(time, y, x) dn and classes of a block -> (y, x) composite, its layers, and shares of dates."""
+    made = _composed(dates, params, _guide(dates, params))
+    quality = {name: getattr(made, name) for name in _QUALITY}
+    return {**made.bands, **quality, **made.further, SHARES: made.shares}
+
+
+def _composed(
+    dates: BlockDates, params: SynthesisParams, guide: NDArray[np.int16] | None
+) -> Composite:
+    spec = dates.cube.spec
+    names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
-    has_blue = any(v.name == "blue" for v in dates.cube.spec.variables)
-    chosen, of = params.method_params(), method(params.method)
+    of, chosen = method(params.method), params.method_params()
+    deciding = {
+        name: dates.read(name) for name in deciding_bands(spec, dates.entries, dates.group, of)
+    }
+    has_blue = any(v.name == "blue" for v in spec.variables)
+    every = {**deciding, **bands}
     fixed = None
     if getattr(chosen, "is_binary", False):
         classes, fixed = dates.binary_classes()
     else:
         classes = dates.classes()
-    made = composite(
+    return composite(
         of,
         chosen,
         dates.period,
@@ -80,15 +113,46 @@ def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
         classes,
         dates.days,
         dates.cloud_weight(),
-        bands["blue"] if "blue" in bands else dates.read("blue" if has_blue else names[0]),
+        every["blue"] if "blue" in every else dates.read("blue" if has_blue else names[0]),
         dates.facts,
         aot=dates.aot() if of.uses_aot else None,
         frame=dates.frame,
         fixed=fixed,
         overwrite=True,
+        deciding=deciding,
+        guide=guide,
     )
-    quality = {name: getattr(made, name) for name in _QUALITY}
-    return {**made.bands, **quality}
+
+
+def _guide(dates: BlockDates, params: SynthesisParams) -> NDArray[np.int16] | None:
+    """(y, x) date that the coarsest group shows, on this grid; None where it has no part in it."""
+    spec = dates.cube.spec
+    coarsest = _coarsest(spec)
+    if not method(params.method).together or dates.group == coarsest:
+        return None
+    if not _bands(spec, dates.entries, coarsest):
+        return None
+    chosen = _composed(replace(dates, group=coarsest), params, None).chosen
+    factor = spec.groups[coarsest] // spec.groups[dates.group]
+    return chosen.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def deciding_bands(spec: Spec, entries: Sequence[DateEntry], group: str, used: Method) -> list[str]:
+    """Bands of other groups that a method brings to a group, to decide by."""
+    own, held = _bands(spec, entries, group), _held(spec, entries)
+    named = list(used.needs)
+    if used.together and group == _coarsest(spec):
+        named += [name for name in held if name not in named]
+    return [name for name in named if name in held and name not in own]
+
+
+def _coarsest(spec: Spec) -> str:
+    return max(spec.groups, key=lambda group: spec.groups[group])
+
+
+def _held(spec: Spec, entries: Sequence[DateEntry]) -> list[str]:
+    """Reflectance bands of all groups that some date has."""
+    return [name for group in spec.groups for name in _bands(spec, entries, group)]
 
 
 def notes(
@@ -113,11 +177,17 @@ def tally(made: Layers) -> list[int]:
 
 
 def about(counts: Sequence[int], _params: Any) -> dict[str, Any]:
-    """Pixels by status -> cloud cover and clear share of the item."""
-    return {
+    """Pixels by status -> cloud cover, clear share and shown classes of the item, or that none is clear."""
+    names = [each["name"] for each in _STATUS_CLASSES]
+    clear = sum(counts[2:])
+    found = {
         "eo:cloud_cover": percent(counts[1], sum(counts[1:])),
-        "clearcube:clear_percentage": percent(sum(counts[2:]), sum(counts)),
+        "clearcube:clear_percentage": percent(clear, sum(counts)),
+        "clearcube:shown": dict(zip(names, counts, strict=True)),
     }
+    if not clear:
+        found["clearcube:notes"] = ["no clear date: the ground was seen nowhere in the window"]
+    return found
 
 
 def _bands(spec: Spec, entries: Sequence[DateEntry], group: str) -> list[str]:
@@ -150,41 +220,37 @@ def _band_layer(name: str, resolution: int) -> Layer:
     )
 
 
-def _quality_layer(name: str, key: str) -> Layer:
+def _further_layer(layer: FurtherLayer, key: str) -> Layer:
+    roles = ("data", "quality")
+    return Layer(layer.name, "float32", float("nan"), layer.title, key, roles=roles)
+
+
+def _quality_layer(name: str, key: str, title: str | None) -> Layer:
     dtype, nodata, average, about = _QUALITY[name]
     own = dict(about)
-    title = str(own.pop("title"))
+    title = title or str(own.pop("title"))
     roles = ("data", "quality")
     return Layer(name, dtype, nodata, title, key, average=average, roles=roles, about=own)
 
 
 _COMMON = {"coastal", "blue", "green", "red", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22"}
+_STATUS_CLASSES = [
+    {"value": 0, "name": "nodata", "description": "never observed"},
+    {"value": 1, "name": "cloud_or_shadow", "description": "never seen clear"},
+    {"value": 2, "name": "snow", "description": "snow on the ground"},
+    {"value": 3, "name": "water", "description": "water"},
+    {"value": 4, "name": "land", "description": "clear land"},
+]
 _QUALITY: dict[str, tuple[str, float | None, bool, dict[str, Any]]] = {
-    "weight": (
-        "float32",
-        None,
-        True,
-        {"title": "Sum of the weights of what was averaged; 0 where nothing was"},
-    ),
-    "date": (
-        "int16",
-        float(DATE_NODATA),
-        False,
-        {"title": "Weighted mean date, days since 1970-01-01"},
-    ),
+    "weight": ("float32", None, True, {}),
+    "date": ("int16", float(DATE_NODATA), False, {}),
     "status": (
         "uint8",
         0.0,
         False,
         {
             "title": "What the pixel shows",
-            "classification:classes": [
-                {"value": 0, "name": "nodata", "description": "never observed"},
-                {"value": 1, "name": "cloud_or_shadow", "description": "never seen clear"},
-                {"value": 2, "name": "snow", "description": "snow on the ground"},
-                {"value": 3, "name": "water", "description": "water"},
-                {"value": 4, "name": "land", "description": "clear land"},
-            ],
+            "classification:classes": _STATUS_CLASSES,
         },
     ),
     "clear_count": ("uint8", None, False, {"title": "Dates on which the ground was seen"}),
@@ -211,7 +277,11 @@ PRODUCT = Product(
 
 JOB = replace(
     period_job(
-        "synthesis", "Monthly cloud-free syntheses of a tile", VERSION, SynthesisParams, PRODUCT
+        "synthesis",
+        "Cloud-free syntheses of a tile, by month or other period",
+        VERSION,
+        SynthesisParams,
+        PRODUCT,
     ),
     methods=lambda: [(each.name, each.title, each.params) for each in methods()],
 )

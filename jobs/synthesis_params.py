@@ -12,7 +12,10 @@ from jobs.period_params import PeriodParams
 class SynthesisParams(PeriodParams):
     """What a user may ask of syntheses."""
 
-    method: str = Field("wasp", description="wasp (weighted mean) or median.")
+    method: str = Field(
+        "wasp",
+        description="wasp (weighted mean), median, geomedian, medoid, s2gm, bap, max-ndvi or lcf.",
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Parameters of the method, e.g. half_window=23."
     )

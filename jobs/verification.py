@@ -206,8 +206,8 @@ def _has_scenes(workspace: "Workspace", name: str) -> bool:
     )
 
 
-_NAME = re.compile(r"(\w{5})(?:_[a-z0-9]+)?[-_](\d{8}T\d{6}|\d{4}-\d{2})(?:_|$)")
-"""``31UES-20190516T105659``, ``31UES_maja-...``, ``31UES_20190516T105659_scl``, ``31UES_2019-05_wasp``."""
+_NAME = re.compile(r"(\w{5})(?:_[a-z0-9]+)?[-_](\d{8}T\d{6}|\d{4}(?:-[A-Z\d]+){0,2})(?:_|$)")
+"""``31UES-20190516T105659``, ``31UES_maja-...``, ``31UES_20190516T105659_scl``, ``31UES_2019-05-D2_wasp``."""
 
 
 def _span(text: str) -> Interval | None:

@@ -1,6 +1,4 @@
-"""``median``: the middle value of each band over the calendar month."""
-
-from datetime import date
+"""``median``: the middle value of each band over the dates of the period."""
 
 import numpy as np
 
@@ -30,16 +28,13 @@ from cube.composite import (
 )
 from cube.directional import DirectionalParams
 from cube.kernels.composite import mark_data, median, median_select
+from cube.kernels.shares import share_evenly
 from cube.periods import Period
+from cube.windows import WindowParams, window
 
 
-class MedianParams(DirectionalParams):
+class MedianParams(WindowParams, DirectionalParams):
     """The median has no parameters of its own."""
-
-
-def window(period: Period, _params: MedianParams) -> tuple[date, date]:
-    """Period -> its own first and last day."""
-    return period.start, period.last
 
 
 def composite(
@@ -71,6 +66,7 @@ def composite(
         )
         for name, band in observations.bands.items():
             median(band, usable, first, out.bands[name][rows])
+        share_evenly(usable, out.shares)
 
 
 def explain(observations: Observations, _period: Period, _params: MedianParams) -> Account:
@@ -128,11 +124,12 @@ def _status(codes: list[int]) -> int:
 METHOD = Method(
     name="median",
     version="1",
-    title="Median of the clear observations of the month",
+    title="Median of the clear observations, band by band",
     params=MedianParams,
     window=window,
-    nearness=lambda _params: None,
     composite=composite,
     explain=explain,
+    weight_title="Number of dates that the median is of",
+    date_title="Mean date, days since 1970-01-01",
     facts=MedianParams.facts,
 )

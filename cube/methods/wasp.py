@@ -7,7 +7,6 @@ otherwise can be switched on, alone or (``compat``) as a whole.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -51,9 +50,11 @@ from cube.kernels.composite import (
     wasp_select,
     weighted_mean,
 )
+from cube.kernels.shares import share_choice, share_weights
 from cube.kernels.wasp_binary import add_date, fresh
 from cube.periods import Period
 from cube.weights import BlurredClouds, CloudWeightParams
+from cube.windows import WindowParams, reach, window
 
 COMPAT: dict[str, Any] = {
     "date_weight": "wasp-binary",
@@ -65,15 +66,13 @@ COMPAT: dict[str, Any] = {
 """What ``compat=wasp-binary`` stands for, unless a switch says otherwise."""
 
 
-class WaspParams(CloudWeightParams, DirectionalParams):
+class WaspParams(WindowParams, CloudWeightParams, DirectionalParams):
     """Parameters of ``wasp``; the defaults are those of Theia's production."""
 
-    half_window: int = Field(
-        23,
-        ge=1,
-        le=183,
-        description="Dates at most this far from the 15th are used, the last day included",
-        json_schema_extra={"unit": "days", "source": "WASP, parameter synthalf for Sentinel-2"},
+    window: Literal["calendar", "centred"] = Field(
+        "centred",
+        description="Dates within half_window days of the centre, or those of the period itself",
+        json_schema_extra={"unit": "name", "source": "WASP uses a centred one"},
     )
     date_weight: Literal["linear", "wasp-binary"] = Field(
         "linear",
@@ -85,7 +84,7 @@ class WaspParams(CloudWeightParams, DirectionalParams):
         0.5,
         ge=0,
         le=1,
-        description="Weight of a date at the end of the window; it is 1 on the 15th",
+        description="Weight of a date at the end of the window; it is 1 at the centre",
         json_schema_extra={"unit": "1", "source": "WASP, parameter weightdatemin"},
     )
     aot_weight_max: float = Field(
@@ -161,12 +160,6 @@ class WaspParams(CloudWeightParams, DirectionalParams):
         return self.averaging == "wasp-binary"
 
 
-def window(period: Period, params: WaspParams) -> tuple[date, date]:
-    """Period -> the 15th minus and plus ``half_window`` days, both included."""
-    reach = timedelta(days=params.half_window)
-    return period.centre - reach, period.centre + reach
-
-
 # --- weights --------------------------------------------------------------------------------------
 
 
@@ -197,7 +190,7 @@ def date_weights(
     days: NDArray[np.int32], period: Period, params: WaspParams
 ) -> NDArray[np.float32]:
     """(time,) days since 1970-01-01 -> (time,) weight, linear: 1 at the centre, the least at the end."""
-    share = np.abs(days - day_number(period.centre)) / params.half_window
+    share = np.abs(days - day_number(period.centre)) / max(1, reach(period, params))
     if params.date_weight == "wasp-binary":
         share = np.floor(share)
     return (1 - share * (1 - params.date_weight_min)).astype(np.float32)
@@ -268,6 +261,8 @@ def composite(
             out.clear_count[rows],
             out.total_count[rows],
         )
+        share_weights(weights, out.shares)
+        share_choice(choice, out.shares)
         if params.is_binary:
             _one_after_the_other(observations, period, given, rows, out)
             continue
@@ -345,7 +340,7 @@ def _binary_results(
     observations: Observations, period: Period, params: WaspParams
 ) -> dict[str, Result]:
     """What the public program's arithmetic makes of a pixel: that of the kernel, date by date."""
-    out = Composite.empty(tuple(observations.bands), (1, 1))
+    out = Composite.empty(tuple(observations.bands), (1, 1), len(observations.days))
     composite(observations, period, params, out)
     said = "one date after the other, cut to whole numbers after each"
     found = {name: Result(int(band[0, 0]), said) for name, band in out.bands.items()}

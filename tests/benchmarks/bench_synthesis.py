@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""Speed and memory of the synthesis kernels beside numpy and bottleneck, in one process.
+"""Speed and memory of the synthesis kernels beside numpy, bottleneck and geomad, in one process.
 
 Run ``python tests/benchmarks/bench_synthesis.py``. Unit: million pixels x dates per CPU-second, all
 bands counted once; best of some runs, compilation left out.
@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import bottleneck
+import geomad
 import numpy as np
 
 from cube.angles import SceneAngles
@@ -21,7 +22,7 @@ from cube.directional import Frame
 from cube.facts import DateFacts
 from cube.kernels.composite import NODATA
 from cube.periods import Period
-from cube.synthesis import composite, day_number, method
+from cube.synthesis import composite, day_number, method, methods
 from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights, not_clear
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
@@ -77,6 +78,24 @@ def main() -> None:
         "median",
         lambda: composite(median, median.params(), may, bands, classes, days, None, bands["blue"]),
     )
+    natural = lifelike(rng, shape)
+    shares = [
+        DateFacts(clear_share=a, cloud_share=b) for a, b in rng.random((options.dates, 2)).tolist()
+    ]
+    for each in methods():
+        if each.name in ("wasp", "median"):
+            continue
+        near = None if each.nearness(each.params()) is None else weight
+        run(
+            each.name,
+            lambda each=each, near=near: composite(
+                each, each.params(), may, natural, classes, days, near, natural["blue"], shares
+            ),
+        )
+    spectra = np.stack([masked(band, classes) for band in natural.values()])
+    series = np.ascontiguousarray(np.moveaxis(spectra, (0, 1), (2, 3)))
+    run("geomad", lambda: geomad.nangeomedian_pcm(series, num_threads=1, eps=1.0), 1)
+    run("geomad with deviations", lambda: deviations(series), 1)
     print(f"{'inputs / peak above them':34s}{before:6.0f} / {peak_mib() - before:.0f} MiB")
     cloudy = not_clear(classes[0], wasp.params())
     params = CloudWeightParams()
@@ -126,6 +145,22 @@ def scene_facts(folder: Path) -> DateFacts:
     path = folder / "angles.npz"
     path.write_bytes(angles.content())
     return DateFacts(angles=(angles.checksum(),), angle_files=(str(path),))
+
+
+def lifelike(rng: np.random.Generator, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
+    """(time, y, x) int16 dn by band: each pixel's own spectrum and some noise, so that medians exist."""
+    found = {}
+    for name in BANDS:
+        level = rng.uniform(300, 4000, shape[1:])
+        found[name] = (level + rng.normal(0, 150, shape)).astype(np.int16)
+    return found
+
+
+def deviations(series: np.ndarray) -> None:
+    """(y, x, band, time) float32 -> geomad's geometric median and its three deviations."""
+    found = geomad.nangeomedian_pcm(series, num_threads=1, eps=1.0)
+    for peer in (geomad.emad_pcm, geomad.smad_pcm, geomad.bcmad_pcm):
+        peer(series, found, num_threads=1)
 
 
 def scene_classes(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:

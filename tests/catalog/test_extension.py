@@ -62,7 +62,17 @@ FOUND = {
     "clearcube:evaluated": {"shadow": "evaluated", "high_cloud": "not evaluated: no cirrus band"},
 }
 MASKS = {"clearcube:masks": "tsmask-wide", "clearcube:generation": 2, "clearcube:dates": 72}
-SYNTHESIS = {"clearcube:period": "2019-05", "clearcube:mask": "scl", "clearcube:dates": 9}
+SYNTHESIS = {
+    "clearcube:period": "2019-05",
+    "clearcube:mask": "scl",
+    "clearcube:dates": 9,
+}
+SHOWN = {
+    "clearcube:shown": {"land": 90, "cloud_or_shadow": 10},
+    "clearcube:shares": [
+        {"datetime": "2019-05-16T10:56:59Z", "scenes": ["S2A_x"], "percentage": 62.5}
+    ],
+}
 ASSET = {
     "clearcube:file": "/d/stack.tif",
     "clearcube:band": 4,
@@ -77,7 +87,7 @@ KINDS = {
     "decoded": {**RECIPE, **MASK, **DECODED},
     "found": {**RECIPE, **MASK, **FOUND},
     "masks": {**RECIPE, **MASKS},
-    "synthesis": {**RECIPE, **SYNTHESIS},
+    "synthesis": {**RECIPE, **SYNTHESIS, **SHOWN},
 }
 EVERY = {name: value for fields in KINDS.values() for name, value in fields.items()}
 
@@ -113,6 +123,8 @@ WRONG = {
     "clearcube:dates": "4",
     "clearcube:period": 2019,
     "clearcube:mask": None,
+    "clearcube:shown": {"land": 0.5},
+    "clearcube:shares": [{"datetime": "2019-05-16T10:56:59Z", "percentage": 62.5}],
     "clearcube:cube_level": "L2A",
     "clearcube:generation": 0,
     "clearcube:spans": [["2019-04-01", None]],

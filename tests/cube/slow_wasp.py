@@ -87,7 +87,7 @@ def pixel(bands, classes, days, cloud, blue, aot, platforms, centre, params):
     codes = np.where(observed, classes, 0)
     weights = []
     for t, day in enumerate(days):
-        w = 1 - abs(day - centre) / params.half_window * (1 - params.date_weight_min)
+        w = 1 - abs(day - centre) / (params.half_window or 23) * (1 - params.date_weight_min)
         w *= cloud[t]
         if aot is not None:
             share = 1.0 if aot[t] < 0 else min(aot[t] / 1000 / params.aot_max, 1.0)

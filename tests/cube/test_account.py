@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from cube.account import account
 from cube.composite import Method
 from cube.errors import GridError
+from cube.facts import DateFacts
 from cube.kernels.composite import mark_data
 from cube.methods import method, methods
 from cube.periods import Period
@@ -166,7 +167,6 @@ GREATEST = Method(
     "Greatest",
     Nothing,
     lambda p, _: (p.start, p.last),
-    lambda _params: None,
     _greatest,
 )
 
@@ -204,18 +204,23 @@ def stacks(draw):
     bands = {"red": values(dn), "nir": values(dn)}
     days = sorted(values(st.integers(CENTRE - 30, CENTRE + 30)))
     weights = values(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1, width=32)))
+    tenths = st.integers(0, 10).map(lambda n: n / 10)
     # Few classes at a time, so that pixels without land come up as well.
     codes = draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
-    return bands, values(st.sampled_from(codes)), days, weights, values(dn)
+    facts = values(st.builds(DateFacts, clear_share=tenths, cloud_share=tenths))
+    guide = draw(st.none() | st.integers(-1, n - 1))
+    return bands, values(st.sampled_from(codes)), days, weights, values(dn), facts, guide
 
 
 @pytest.mark.parametrize("name", [*(known.name for known in methods()), "greatest"])
 @given(stack=stacks())
 def test_the_account_ends_at_the_kernels_numbers(name, stack):
-    bands, classes, days, weights, blue = stack
+    bands, classes, days, weights, blue, facts, guide = stack
     chosen = GREATEST if name == "greatest" else method(name)
     cloud = weights if chosen.nearness(chosen.params()) else None
-    found = account(chosen, chosen.params(), MAY, bands, classes, days, cloud, blue)
+    guide = guide if chosen.together else None
+    given = (chosen, chosen.params(), MAY, bands, classes, days, cloud, blue, facts)
+    found = account(*given, guide=guide)
     column = np.s_[:, np.newaxis, np.newaxis]
     made = composite(
         chosen,
@@ -226,9 +231,16 @@ def test_the_account_ends_at_the_kernels_numbers(name, stack):
         np.array(days, np.int32),
         None if cloud is None else np.array(cloud, np.float32)[column],
         np.array(blue, np.int16)[column],
+        facts,
+        guide=None if guide is None else np.array([[guide]], np.int16),
     )
     for band in bands:
-        assert found.results[band].value == made.bands[band].item()
+        apart = abs(found.results[band].value - made.bands[band].item())
+        assert apart <= found.tolerance
+    assert found.chosen == (made.chosen.item() if made.chosen.item() >= 0 else None)
+    for layer, values in made.further.items():
+        told = found.results[layer].value
+        np.testing.assert_allclose(values.item(), told, rtol=0.02, atol=1e-4)
     for layer in ("weight", "date", "status", "clear_count", "total_count"):
         assert found.results[layer].value == getattr(made, layer).item(), layer
     assert len(found.verdicts) == len(days)

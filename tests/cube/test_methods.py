@@ -9,7 +9,9 @@ from cube.synthesis import method, methods
 
 
 def test_every_module_of_the_package_is_a_method():
-    assert [m.name for m in methods()] == ["median", "wasp"]
+    assert [m.name for m in methods()] == [
+        *("bap", "geomedian", "lcf", "max-ndvi", "median", "medoid", "s2gm", "wasp")
+    ]
 
 
 @pytest.mark.parametrize("each", methods(), ids=lambda m: m.name)
@@ -24,7 +26,7 @@ def test_a_method_declares_itself(each):
 
 
 def test_an_unknown_method_names_the_known_ones():
-    with pytest.raises(BandError, match=r"'best'.*median wasp"):
+    with pytest.raises(BandError, match=r"'best'.*median medoid s2gm wasp"):
         method("best")
 
 
@@ -36,7 +38,7 @@ def test_a_module_that_does_not_import_is_an_error(monkeypatch, tmp_path):
         package.methods()
     monkeypatch.undo()
     package.methods.cache_clear()
-    assert len(package.methods()) == 2
+    assert len(package.methods()) == 8
 
 
 def test_windows():
@@ -45,3 +47,7 @@ def test_windows():
     assert wasp.window(may, wasp.params()) == (date(2019, 4, 22), date(2019, 6, 7))
     assert wasp.window(may, wasp.params(half_window=15))[1] == date(2019, 5, 30)
     assert median.window(may, median.params()) == (date(2019, 5, 1), date(2019, 5, 31))
+    assert wasp.window(may, wasp.params(window="calendar"))[0] == date(2019, 5, 1)
+    for each in methods():
+        centred = each.params(window="centred", half_window=10)
+        assert each.window(may, centred) == (date(2019, 5, 5), date(2019, 5, 25)), each.name

@@ -80,7 +80,7 @@ BAD_REQUESTS = {
     (*MASKS, *TILE, "--set", "nosuch=1"): ("scl has no option 'nosuch'",),
     (*MASKS, *TILE, "--name", "a_b"): ("name='a_b': a variant holds A-Z a-z 0-9 . - only",),
     # method, mask, period
-    (*MONTH, "--method", "nosuch"): ("no synthesis method is called 'nosuch'", "median wasp"),
+    (*MONTH, "--method", "nosuch"): ("no synthesis method is called 'nosuch'", "bap geomedian"),
     (*MONTH, "--mask", "nosuch"): ("no mask encoding is called 'nosuch'",),
     (*MONTH, "--mask", "scl:nosuch"): ("no mask scl:nosuch of tile 31TCJ", "run decode-masks"),
     (*MONTH, "--mask", "classi"): ("no l1c scene of tile 31TCJ is catalogued",),
@@ -89,7 +89,7 @@ BAD_REQUESTS = {
     (*MONTH, "--set", "scl.reading=loose"): ("mask scl: reading='loose': choose one of",),
     (*MONTH, "--set", "scl.nosuch=1"): ("scl has no option 'nosuch'",),
     (*MONTH, "--set", "nosuch.a=1"): ("no method or mask is called 'nosuch'",),
-    (*MONTH, "--period", "week"): ("period='week'", "'month'"),
+    (*MONTH, "--period", "week"): ("period='week'", "month, dekad"),
     # what there is no command, job or value for
     ("nosuch",): ("No such command 'nosuch'; see clearcube --help",),
     ("run", "nosuch"): (

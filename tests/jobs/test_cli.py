@@ -91,7 +91,7 @@ def test_run_help_lists_parameters_with_their_defaults(command: Command) -> None
         "--tile",
         "--datetime",
         "--mask",
-        "half_window=23",
+        "half_window, days: Days on either side",
         "date_weight_min=0.5",
         "median",
     ):

@@ -173,7 +173,7 @@ def test_parameters_and_versions_make_stale(
     (target,) = plan.targets
     assert (target.state, target.because) == (
         State.STALE,
-        ("parameter half_window was 23, is 20",),
+        ("parameter half_window was None, is 20",),
     )
     assert states(workspace)[name].state is State.PROVISIONAL
     # The request is remembered: what was made with other parameters stays so.

@@ -92,7 +92,7 @@ def test_items_say_what_the_contract_asks(workspace: Workspace) -> None:
     assert about["start_datetime"] == "2019-05-01T00:00:00Z"
     assert about["clearcube:status"] == "final"
     assert about["clearcube:method"] == "wasp"
-    assert about["clearcube:parameters"]["half_window"] == 23
+    assert about["clearcube:parameters"]["window"] == "centred"
     # Five scenes lie within 23 days of 15 May 2019, each with its mask.
     assert len(about["clearcube:inputs"]) == 10
     assert about["clearcube:dates"] == 5
