@@ -9,6 +9,7 @@ import numpy as np
 
 from catalog.collections import synthesis_collection
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
+from cube.classes import STATUSES, described, palette
 from cube.composite import DATE_NODATA
 from cube.periods import Period
 from cube.spec import DateEntry, Spec
@@ -20,8 +21,10 @@ from jobs.product import Layer, Layers, Product
 from jobs.runner.publish import percent
 from jobs.synthesis_params import SynthesisParams
 
-VERSION = "1"
-"""Version of the job: raised when the same inputs would give other numbers."""
+VERSION = "2"
+"""Version of the job: raised when the same inputs would give other numbers or other files.
+
+2: the file of ``status`` has a colour table."""
 
 
 def window(period: Period, params: SynthesisParams) -> tuple[date, date]:
@@ -126,7 +129,10 @@ def _quality_layer(name: str, key: str) -> Layer:
     own = dict(about)
     title = str(own.pop("title"))
     roles = ("data", "quality")
-    return Layer(name, dtype, nodata, title, key, average=average, roles=roles, about=own)
+    colours = palette(STATUSES) if name == "status" else None
+    return Layer(
+        name, dtype, nodata, title, key, average=average, roles=roles, colours=colours, about=own
+    )
 
 
 _COMMON = {"coastal", "blue", "green", "red", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22"}
@@ -149,13 +155,7 @@ _QUALITY: dict[str, tuple[str, float | None, bool, dict[str, Any]]] = {
         False,
         {
             "title": "What the pixel shows",
-            "classification:classes": [
-                {"value": 0, "name": "nodata", "description": "never observed"},
-                {"value": 1, "name": "cloud_or_shadow", "description": "never seen clear"},
-                {"value": 2, "name": "snow", "description": "snow on the ground"},
-                {"value": 3, "name": "water", "description": "water"},
-                {"value": 4, "name": "land", "description": "clear land"},
-            ],
+            "classification:classes": described(STATUSES),
         },
     ),
     "clear_count": ("uint8", None, False, {"title": "Dates on which the ground was seen"}),

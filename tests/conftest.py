@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         missing(f"reference data not found at {folder}")
     return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium browser (Debian's package ``chromium``)."""
+    found = shutil.which("chromium")
+    if not found:
+        missing("chromium is not installed")
+    return str(found)
