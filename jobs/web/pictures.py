@@ -8,7 +8,9 @@ taken once and kept.
 import io
 import math
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 from rio_tiler.constants import WEB_MERCATOR_TMS
@@ -41,6 +44,9 @@ SIDE = 256
 
 MERCATOR = CRS.from_epsg(3857)
 
+# rasterio says it of the arrays that it warps in memory, whose place it was given.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.warp")
+
 DIRECT = 2048
 """Most rows or columns of a date that a tile is read from; beyond, from the sample."""
 
@@ -53,7 +59,8 @@ EQUATOR = 156_543.033928
 
 def item_tile(item: Document, rendering: Rendering, keys: Sequence[str], tile: Tile) -> Picture:
     """Assets of an item -> the picture of a tile; transparent outside. ``LoadError``."""
-    pixels = [_read_asset(item["assets"][key], rendering, tile) for key in keys]
+    assets = [item["assets"][key] for key in keys]
+    pixels = list(_readers.map(lambda asset: _read_asset(asset, rendering, tile), assets))
     if any(one is None for one in pixels):
         return empty()
     return rendering.paint([one for one in pixels if one is not None], rendering.scale(item))
@@ -119,6 +126,10 @@ def opened(path: str) -> Cube:
     except OSError:
         return open_store(path)  # which says what is wrong
     return _opened(path, (root.st_mtime_ns, root.st_ino))
+
+
+_readers = ThreadPoolExecutor(8, thread_name_prefix="tiles")
+"""Reads the bands of a tile beside each other: most of the time is GDAL's, which lets go of Python."""
 
 
 # --- rasters of items -----------------------------------------------------------------------------

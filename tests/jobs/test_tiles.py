@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from matplotlib import colormaps
@@ -137,6 +138,21 @@ def test_codes_have_the_colours_of_their_classes(client: TestClient) -> None:
     # Over a picture clear ground is not covered, and cloud is not white.
     assert colour(client, f"{MASK}/mask-overlay")[3] == 0
     assert colour(client, f"{MASK}/mask-overlay", CLOUDY_AT) == (*CLASS_COLOURS[2], 255)
+
+
+def test_files_of_codes_bring_their_colours(shown: Workspace) -> None:
+    for item_id, key, classes in (
+        ("31UES_2019-05_wasp_scl", "status", STATUSES),
+        ("31UES_20190514T105600_scl", "mask", CLASSES),
+    ):
+        (item,) = shown.search(ids=[item_id])
+        asset = item.assets[key]
+        with rasterio.open(asset.href) as raster:
+            held = raster.colormap(1)
+        said = {c["value"]: c["color_hint"] for c in asset.extra_fields["classification:classes"]}
+        for each in classes[1:]:
+            assert held[each.code] == each.colour
+            assert said[each.code] == each.hex
 
 
 def test_a_date_of_a_cube_is_shown_with_its_mask_as_read(client: TestClient) -> None:

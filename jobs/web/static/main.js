@@ -281,7 +281,8 @@ function resized() {
   // Where the drawer lies over the map, the pixel comes above it.
   const drawer = byId("pixel").getBoundingClientRect();
   const map = byId("map").getBoundingClientRect();
-  const covered = drawer.left < map.right - 1 ? map.bottom - drawer.top : 0;
+  // As high as it may become: it grows as the series arrives.
+  const covered = drawer.left < map.right - 1 ? map.height * .78 : 0;
   if (key !== state.at) view.reveal(at, covered);
   key = state.at;
 }
@@ -382,6 +383,8 @@ async function load(tile, fit) {
     draw();
     const box = held.find((each) => each.tile === tile)?.bbox;
     if (fit && box) view.fit(box);
+    key = "";
+    resized();
     view.others(held.filter((each) => each.tile !== tile), (name) => load(name, true));
   } catch (error) {
     notice(error.message);

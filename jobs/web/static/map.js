@@ -7,7 +7,7 @@ const STEPS = [10, 5, 2, 1, .5, .2, .1, .05, .02, .01, .005, .002, .001];
 
 export function createMap(place, { onMove, onPick }) {
   const map = L.map(place, {
-    attributionControl: false, keyboard: false, maxZoom: 19, minZoom: 2, zoomSnap: .5, worldCopyJump: true,
+    attributionControl: false, keyboard: false, maxZoom: 19, minZoom: 2, worldCopyJump: true,
   });
   map.setView([20, 0], 3);
   L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
@@ -115,6 +115,8 @@ function drawGraticule(map, group) {
     icon: L.divIcon({ className: "degree", iconSize: null, iconAnchor: shift, html: element("span", {}, text) }),
   }).addTo(group);
   const view = map.getBounds();
+  const { x: width, y: height } = map.getSize();
+  const at = (lat, lon) => map.latLngToContainerPoint([lat, lon]);
   const range = (low, high) => {
     const first = Math.ceil(low / step);
     return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, i) => (first + i) * step);
@@ -122,10 +124,12 @@ function drawGraticule(map, group) {
   const south = Math.max(bounds.getSouth(), -85), north = Math.min(bounds.getNorth(), 85);
   for (const lon of range(bounds.getWest(), bounds.getEast())) {
     L.polyline([[south, lon], [north, lon]], style).addTo(group);
-    label([view.getSouth(), lon], `${Math.abs(lon).toFixed(digits)}° ${lon < 0 ? "W" : "E"}`, [-4, 18]);
+    if (at(0, lon).x < width - 150) label([view.getSouth(), lon], `${Math.abs(lon).toFixed(digits)}° ${lon < 0 ? "W" : "E"}`, [-4, 18]);
   }
   for (const lat of range(south, north)) {
     L.polyline([[lat, bounds.getWest()], [lat, bounds.getEast()]], style).addTo(group);
-    label([lat, view.getWest()], `${Math.abs(lat).toFixed(digits)}° ${lat < 0 ? "S" : "N"}`, [-6, 17]);
+    // Not under the buttons, nor under the scale.
+    const { y } = at(lat, 0);
+    if (y > 100 && y < height - 26) label([lat, view.getWest()], `${Math.abs(lat).toFixed(digits)}° ${lat < 0 ? "S" : "N"}`, [-6, 17]);
   }
 }
