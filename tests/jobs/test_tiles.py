@@ -1,6 +1,7 @@
 """Tiles and values of what is catalogued, and of nothing else."""
 
 import io
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -469,13 +470,20 @@ def test_no_address_and_no_path_is_taken(client: TestClient, shown: Workspace, p
 
 
 def test_a_file_that_is_lost_is_told_without_its_path(
-    shown: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    shown: Workspace,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (item,) = shown.documents(Query(ids=(WASP.partition("/")[2],)))
     lost = str(tmp_path / "secret" / "red.tif")
     for asset in item["assets"].values():
         asset["href"] = lost
-    with open_workspace(tmp_path / "other") as other:
+    # Whatever a command run before has done to logging.
+    logger = logging.getLogger("jobs.web.answers")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    with open_workspace(tmp_path / "other") as other, caplog.at_level("WARNING", logger.name):
         publish(other, [item])
         app = FastAPI()
         app.include_router(tiles_router(other))
