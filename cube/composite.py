@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.facts import DateFacts
+from cube.nearness import Nearness
 from cube.periods import Period
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Observations:
     days: NDArray[np.int32]
     """``(time,)`` UTC days since 1970-01-01, ascending."""
     cloud_weight: NDArray[np.float32] | None
-    """Weight by distance to clouds in [0, 1]; given to methods that declare ``weights_cloud``."""
+    """Weight by distance to clouds in [0, 1]; given to methods that declare ``nearness``."""
     blue: NDArray[np.int16]
     """dn of the blue band on this grid; nodata -10000."""
     facts: tuple[DateFacts, ...] = ()
@@ -102,8 +103,8 @@ class Method:
     """Parameters: each field with description, unit and source."""
     window: Callable[[Period, Any], tuple[date, date]]
     """``(period, params)`` -> first and last day of the dates used, both included."""
-    weights_cloud: bool
-    """Whether ``cloud_weight`` is needed."""
+    nearness: Callable[[Any], Nearness | None]
+    """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
     composite: Callable[[Observations, Period, Any, Composite], None]
     """``(observations, period, params, out)``: fills ``out``, which holds nodata at the start."""
     explain: "Callable[[Observations, Period, Any], Account] | None" = None

@@ -103,7 +103,7 @@ def composite(
     days
         UTC days since 1970-01-01, ascending.
     cloud_weight
-        Weights in [0, 1] of ``cube.weights``, or None for methods without ``weights_cloud``.
+        Weights in [0, 1] of ``cube.nearness``, or None for methods without ``nearness``.
     blue
         dn of the blue band on the same grid: it chooses among cloudy dates, for all grids alike.
     facts
@@ -166,8 +166,8 @@ def _check(
     if not isinstance(params, method.params):
         wanted = method.params.__name__
         raise BandError(f"{method.name}: parameters are {type(params).__name__}, give a {wanted}")
-    if method.weights_cloud and cloud_weight is None:
-        raise BandError(f"{method.name}: needs cloud_weight; compute it with cube.weights")
+    if method.nearness(params) is not None and cloud_weight is None:
+        raise BandError(f"{method.name}: needs cloud_weight; compute it as its nearness says")
     arrays: dict[str, tuple[NDArray[np.generic], type[np.generic]]] = {
         "classes": (classes, np.uint8),
         "blue": (blue, np.int16),

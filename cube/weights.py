@@ -8,7 +8,8 @@ at 240 m) and is computed once per date; windows are interpolated from it on abs
 """
 
 from collections.abc import Iterable
-from math import floor
+from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from scipy.special import ive
 from cube import classes
 from cube.errors import GridError
 from cube.kernels import weights as kernels
+from cube.nearness import Rows
 
 _CLOUDY_ABOVE = 0.5 + 1e-4
 """Share of a coarse cell above which it is cloudy (WASP, with the same margin for exact halves)."""
@@ -60,6 +62,59 @@ class CloudWeightParams(BaseModel):
         description="Whether thin cloud lowers the weight of its neighbours like cloud and shadow",
         json_schema_extra={"unit": "yes or no", "source": "this project"},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BlurredClouds:
+    """Weights of ``wasp``: clouds blurred on a coarse grid (``cube.nearness.Nearness``)."""
+
+    params: CloudWeightParams
+    name: str = "blurred"
+
+    @property
+    def cell(self) -> int:
+        """Pixel of the coarse grid, metres."""
+        return self.params.coarse
+
+    @property
+    def reach(self) -> int:
+        """Far more than the kept 99 % of the wide blur, and the cells that interpolation looks at."""
+        return ceil(4 * max(self.params.sigma_large, self.params.sigma_small)) + 10
+
+    @property
+    def margin(self) -> int:
+        """Cubic interpolation takes two coarse cells."""
+        return 3
+
+    def hidden(self, decoded: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """See :func:`not_clear`."""
+        return not_clear(decoded, self.params)
+
+    def gather(self, rows: Rows, shape: tuple[int, int], resolution: int) -> NDArray[np.generic]:
+        """See :func:`coarse_cloud_weights`."""
+        return coarse_cloud_weights(rows, shape, resolution, self.params)
+
+    def weigh(
+        self,
+        gathered: NDArray[np.generic],
+        row0: int,
+        col0: int,
+        shape: tuple[int, int],
+        resolution: int,
+    ) -> NDArray[np.float32]:
+        """See :func:`cloud_weight`."""
+        coarse = np.asarray(gathered, np.float32)
+        return cloud_weight(coarse, row0, col0, shape, resolution, self.params)
+
+    def gathering_bytes(self, shape: tuple[int, int], resolution: int) -> int:
+        """Coarse rows of fine columns; then shares, clouds and their blurs in double precision."""
+        factor = self.params.coarse / resolution
+        rows, columns = (ceil(n / factor) for n in shape)
+        return 4 * rows * shape[1] + 48 * rows * columns
+
+    def window_bytes(self, metres: int) -> int:
+        """Both blurs of the whole extent."""
+        return int(8 * ceil(metres / self.params.coarse) ** 2)
 
 
 def not_clear(decoded: NDArray[np.uint8], params: CloudWeightParams) -> NDArray[np.bool_]:

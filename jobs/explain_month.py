@@ -13,7 +13,6 @@ from cube.decoding import MaskReading, has_mask
 from cube.errors import CubeError
 from cube.place import Place, read_place
 from cube.store import Cube
-from cube.weights import CloudWeightParams
 from jobs.pixel_dates import (
     PixelDate,
     band_names,
@@ -127,9 +126,10 @@ def _account(
     entries = [one.entry for one, _ in taken if one.entry is not None]
     names = band_names(cube, entries, group)
     weights = None
-    if month.method.weights_cloud and isinstance(month.params, CloudWeightParams):
+    nearness = month.method.nearness(month.params)
+    if nearness is not None:
         weights = [
-            pixel_weight(one.cube, one.entry, month.reading, group, place, month.params)
+            pixel_weight(one.cube, one.entry, month.reading, group, place, nearness)
             for one, _ in taken
             if one.cube is not None and one.entry is not None
         ]

@@ -12,10 +12,10 @@ from cube.classes import NAMES
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError
 from cube.masks import encoding, explain
+from cube.nearness import Nearness
 from cube.place import Place
 from cube.rasters import strips
 from cube.store import Cube, DateEntry
-from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights, not_clear
 
 STRIP = 512
 """Rows of a mask decoded at once."""
@@ -73,19 +73,19 @@ def pixel_weight(
     reading: MaskReading,
     group: str,
     place: Place,
-    params: CloudWeightParams,
+    nearness: Nearness,
 ) -> float:
     """Cloud weight of a date at one place, from the clouds within its reach alone.
 
-    The same to the last bit as from the whole tile: the window begins and ends on the coarse grid,
-    and what it holds is interpolated at its place in the whole.
+    The same to the last bit as from the whole tile: the window begins and ends on the grid of what
+    is gathered, which is weighed at its place in the whole.
     """
     native = mask_group(cube.spec, reading.encoding)
     resolution, extent = cube.spec.groups[native], cube.spec.extent
     shape = cube.spec.shape(native)
     first, last = zip(
         *(
-            _reach(at, count, resolution, params)
+            _reach(at, count, resolution, nearness)
             for at, count in zip(place.pixel(extent, resolution), shape, strict=True)
         ),
         strict=True,
@@ -94,21 +94,20 @@ def pixel_weight(
 
     def rows(top: int, bottom: int) -> Any:
         window = (slice(first[0] + top, first[0] + bottom), columns)
-        return not_clear(read_classes(cube, [entry], reading, native, window)[0], params)
+        return nearness.hidden(read_classes(cube, [entry], reading, native, window)[0])
 
     height, width = last[0] - first[0], last[1] - first[1]
-    part = coarse_cloud_weights(
+    part = nearness.gather(
         ((top, rows(top, bottom)) for top, bottom in strips(height, STRIP)),
         (height, width),
         resolution,
-        params,
     )
-    cells = [math.ceil(count * resolution / params.coarse - 1e-6) for count in shape]
-    whole = np.zeros((2, max(1, cells[0]), max(1, cells[1])), np.float32)
-    top, left = (round(start * resolution / params.coarse) for start in first)
+    cells = [math.ceil(count * resolution / nearness.cell - 1e-6) for count in shape]
+    whole = np.zeros((len(part), max(1, cells[0]), max(1, cells[1])), part.dtype)
+    top, left = (round(start * resolution / nearness.cell) for start in first)
     whole[:, top : top + part.shape[1], left : left + part.shape[2]] = part
     row, column = place.pixel(extent, cube.spec.groups[group])
-    found = cloud_weight(whole, row, column, (1, 1), cube.spec.groups[group], params)
+    found = nearness.weigh(whole, row, column, (1, 1), cube.spec.groups[group])
     return float(found[0, 0])
 
 
@@ -190,13 +189,12 @@ def _blue(
     return int(np.rint(fine.mean(dtype=np.float32)))
 
 
-def _reach(at: int, count: int, resolution: int, params: CloudWeightParams) -> tuple[int, int]:
+def _reach(at: int, count: int, resolution: int, nearness: Nearness) -> tuple[int, int]:
     """A pixel's row (or column) -> the first and last + 1 whose clouds weigh on it."""
-    # Far more than the kept 99 % of the wide blur, and the cells that interpolation looks at.
-    cells = math.ceil(4 * max(params.sigma_large, params.sigma_small)) + 10
+    size, cells = nearness.cell, nearness.reach
     # Whole cells that are whole pixels too.
-    step = resolution // math.gcd(resolution, params.coarse)
-    cell = int(at * resolution // params.coarse)
+    step = resolution // math.gcd(resolution, size)
+    cell = int(at * resolution // size)
     first = max(0, (cell - cells) // step * step)
     last = -(-(cell + cells + 1) // step) * step
-    return first * params.coarse // resolution, min(last * params.coarse // resolution, count)
+    return first * size // resolution, min(last * size // resolution, count)

@@ -14,7 +14,6 @@ from cube.composite import DATE_NODATA
 from cube.periods import Period
 from cube.spec import DateEntry, Spec
 from cube.synthesis import composite, method, methods
-from cube.weights import CloudWeightParams
 from jobs.block_dates import BlockDates
 from jobs.period_job import period_job
 from jobs.product import Layer, Layers, Product
@@ -70,15 +69,6 @@ def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
     )
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality}
-
-
-def weights(params: SynthesisParams) -> CloudWeightParams | None:
-    """How clouds lower their neighbours' weight, where the method has such weights."""
-    found = params.method_params()
-    if not isinstance(found, CloudWeightParams) or not method(params.method).weights_cloud:
-        return None
-    shared = found.model_dump(include=set(CloudWeightParams.model_fields))
-    return CloudWeightParams.model_validate(shared)
 
 
 def tally(made: Layers) -> list[int]:
@@ -174,7 +164,7 @@ PRODUCT = Product(
     compose=compose,
     tally=tally,
     about=about,
-    weights=weights,
+    nearness=lambda params: method(params.method).nearness(params.method_params()),
     facts=lambda params: method(params.method).facts(params.method_params()),
     picture=("red", "green", "blue"),
 )

@@ -133,7 +133,7 @@ METHOD = Method(
     title="Median of the clear observations of the month",
     params=MedianParams,
     window=window,
-    weights_cloud=False,
+    nearness=lambda _params: None,
     composite=composite,
     explain=explain,
 )

@@ -41,7 +41,7 @@ from cube.composite import (
 )
 from cube.kernels.composite import mark_data, take_dates, wasp_select, weighted_mean
 from cube.periods import Period
-from cube.weights import CloudWeightParams
+from cube.weights import BlurredClouds, CloudWeightParams
 
 
 class WaspParams(CloudWeightParams):
@@ -87,6 +87,12 @@ def weight_factors(
     by_date = date_weights(observations.days, period, params)[:, np.newaxis, np.newaxis]
     factors = {"date": by_date, "cloud": observations.cloud_weight}
     return {name: factor for name, factor in factors.items() if factor is not None}
+
+
+def nearness(params: WaspParams) -> BlurredClouds:
+    """Parameters -> how clouds near a pixel lower its weight."""
+    shared = params.model_dump(include=set(CloudWeightParams.model_fields))
+    return BlurredClouds(CloudWeightParams.model_validate(shared))
 
 
 def composite(
@@ -268,7 +274,7 @@ METHOD = Method(
     title="Weighted average of the clear observations round the 15th",
     params=WaspParams,
     window=window,
-    weights_cloud=True,
+    nearness=nearness,
     composite=composite,
     explain=explain,
 )

@@ -15,7 +15,13 @@ from cube.place import Place
 from cube.rasters import write_cog
 from cube.store import DateEntry, Spec, StagedDate, commit_date, create_cube, open_store
 from cube.variables import level_variables
-from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights, not_clear
+from cube.weights import (
+    BlurredClouds,
+    CloudWeightParams,
+    cloud_weight,
+    coarse_cloud_weights,
+    not_clear,
+)
 from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
 from jobs.explain import explain, parse_place
@@ -363,7 +369,7 @@ def test_a_weight_from_the_clouds_near_by_is_that_of_the_whole(tmp_path: Path, c
         for group, resolution in (("r10m", 10), ("r20m", 20)):
             row, column = place.pixel(extent, resolution)
             expected = cloud_weight(whole, row, column, (1, 1), resolution, params)[0, 0]
-            found = pixel_weight(cube, entry, reading, group, place, params)
+            found = pixel_weight(cube, entry, reading, group, place, BlurredClouds(params))
             assert found == expected
             weights.add(found)
     assert len(weights) > 3
