@@ -58,6 +58,10 @@ def answering(what: str) -> Iterator[None]:
         refuse(503, f"{what} cannot be read now; the server's log says why")
     except CatalogError as error:
         refuse(400, str(error))
+    except (KeyError, TypeError, IndexError, AttributeError):
+        # Catalogues take any valid item; what this shows must be as jobs write it.
+        log.exception("%s", what)
+        refuse(422, f"{what} cannot be shown: it is not as clearcube writes its items")
 
 
 def without_folders(document: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.backends.base import Document
+from catalog.search import times_of
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
 from cube.classes import CLASSES, CLEAR, NO_OBSERVATION, STATUSES, MaskClass
 from cube.composite import DATE_NODATA, day_number
@@ -187,8 +187,7 @@ def _window(item: Document) -> Scale:
         first, last = recorded_month(item).window
     except (JobError, CubeError, ValueError):
         # Made by a job of a user's own, which says its period and no more.
-        ends = (item["properties"][name][:10] for name in ("start_datetime", "end_datetime"))
-        first, last = (date.fromisoformat(end) for end in ends)
+        first, last = (end.date() for end in times_of(item))
     return Scale(day_number(first), day_number(last))
 
 

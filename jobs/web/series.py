@@ -10,7 +10,7 @@ from catalog.backends.base import Document, search_all
 from catalog.collections import cloud_mask_collection, synthesis_collection
 from catalog.items import utc_text
 from catalog.search import Query as Search
-from catalog.search import normalise_tile
+from catalog.search import normalise_tile, times_of
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
 from cube.classes import NAMES, STATUSES
 from cube.composite import DATE_NODATA, day_of
@@ -106,8 +106,13 @@ def cubes(workspace: "Workspace", tile: str) -> list[Document]:
 def mask_of(item: Document) -> str:
     """Item of a mask -> ``METHOD`` or ``METHOD:VARIANT``."""
     properties = item["properties"]
-    words = (properties["clearcube:method"], properties.get("clearcube:variant"))
+    words = (properties.get("clearcube:method"), properties.get("clearcube:variant"))
     return ":".join(str(word) for word in words if word)
+
+
+def stamp_of_item(item: Document) -> str:
+    """Item -> its time as ids write it, ``20190516T105659``."""
+    return f"{times_of(item)[0]:%Y%m%dT%H%M%S}"
 
 
 def used_mask(item: Document) -> str:
@@ -192,7 +197,7 @@ def _take_masks(
     )
     by_stamp = {date["stamp"]: date for date in dates}
     for item in search_all(workspace.catalog, search):
-        date = by_stamp.get(str(item["id"]).split("_")[1])
+        date = by_stamp.get(stamp_of_item(item))
         if date is None or mask_of(item) != mask or "mask" not in item["assets"]:
             continue
         held = _value(item, "mask", place)
@@ -227,8 +232,8 @@ def _month(item: Document, place: Place) -> Document:
         "id": item["id"],
         "collection": item["collection"],
         "period": properties.get("clearcube:period", ""),
-        "start": properties["start_datetime"],
-        "end": properties["end_datetime"],
+        "start": utc_text(times_of(item)[0]),
+        "end": utc_text(times_of(item)[1]),
         "values": values,
         "status": None if status is None else STATUSES[int(status)].name,
         "date": None if day in (None, DATE_NODATA) else day_of(int(day)).isoformat(),

@@ -24,7 +24,7 @@ from jobs.lineage import lineage
 from jobs.web.answers import Latitude, Longitude, Word, answering, refuse, without_folders
 from jobs.web.pictures import opened
 from jobs.web.renderings import RENDERINGS, renderings_of
-from jobs.web.series import cubes, mask_of, used_mask
+from jobs.web.series import cubes, mask_of, stamp_of_item, used_mask
 from jobs.web.tiles import date_version, item_version, main_mask, stamp_of
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ def contents(workspace: "Workspace", tile: str) -> Document:
         if collection.startswith("synthesis-"):
             months.append(_month(item))
             outline = outline or item.get("geometry")
-        elif collection.startswith("cloud-mask-"):
-            masks.setdefault(str(item["id"]).split("_")[1], []).append(_mask(item))
+        elif collection.startswith("cloud-mask-") and mask_of(item):
+            masks.setdefault(stamp_of_item(item), []).append(_mask(item))
         elif "clearcube:job" not in item["properties"]:
             scenes.append(item)
     if not (months or masks or scenes):
@@ -188,11 +188,7 @@ def contents(workspace: "Workspace", tile: str) -> Document:
     }
 
 
-_ANY: Document = {
-    "properties": {"start_datetime": "1970-01-01", "end_datetime": "1970-02-01"},
-    "id": "",
-    "links": [],
-}
+_ANY: Document = {"properties": {"datetime": "1970-01-01T00:00:00Z"}, "id": "", "links": []}
 """Stands for the items whose legends say their own ends."""
 
 
@@ -207,8 +203,8 @@ def _month(item: Document) -> Document:
         "mask": used_mask(item),
         "variant": str(properties.get("clearcube:variant") or ""),
         "period": properties.get("clearcube:period", ""),
-        "start": properties["start_datetime"],
-        "end": properties["end_datetime"],
+        "start": utc_text(times_of(item)[0]),
+        "end": utc_text(times_of(item)[1]),
         "status": properties.get("clearcube:status", ""),
         "dates": properties.get("clearcube:dates"),
         "clear": properties.get("clearcube:clear_percentage"),
@@ -295,7 +291,7 @@ def _loose(scene: Document) -> Document:
     when, _ = times_of(scene)
     return {
         "time": utc_text(when),
-        "stamp": f"{when:%Y%m%dT%H%M%S}",
+        "stamp": stamp_of_item(scene),
         "level": scene["properties"].get("clearcube:level", ""),
         "collection": scene["collection"],
         "id": scene["id"],

@@ -325,6 +325,32 @@ def test_the_contents_of_a_tile_name_what_can_be_shown(client: TestClient) -> No
     assert client.get("/viewer/tiles/31TCJ").status_code == 404
 
 
+def test_items_that_are_not_as_jobs_write_them_do_no_harm(shown: Workspace, tmp_path: Path) -> None:
+    (month,) = shown.documents(Query(ids=("31UES_2019-05_wasp_scl",)))
+    (mask,) = shown.documents(Query(ids=("31UES_20190514T105600_scl",)))
+    for item in (month, mask):
+        own = {k: v for k, v in item["properties"].items() if not k.startswith("clearcube:")}
+        item |= {"id": f"plain{item['id'][-3:]}", "properties": own}
+        item["assets"] = {"red": {"href": "elsewhere.tif"}}
+    with open_workspace(tmp_path) as other:
+        publish(other, [month, mask | {"id": "mask"}])
+        app = FastAPI()
+        for router in (tiles_router(other), series_router(other), viewer_router(other)):
+            app.include_router(router)
+        client = TestClient(app)
+        found = client.get("/viewer/tiles/31UES").json()
+        assert [one["id"] for one in found["months"]] == ["plainscl"]
+        asked = {"lon": CLEAR_AT[0], "lat": CLEAR_AT[1]}
+        for path in (
+            "/tiles/synthesis-wasp/plainscl/ndvi/0/0/0.png",
+            "/viewer/explain/cloud-mask-scl/mask",
+            "/series/31UES",
+        ):
+            answer = client.get(path, params=asked)
+            assert answer.status_code in (404, 422, 503), path
+            assert len(answer.json()["detail"]) < 120
+
+
 def test_scenes_in_no_cube_are_dates_too(shown: Workspace, tmp_path: Path) -> None:
     with open_workspace(tmp_path) as other:
         publish(other, list(shown.documents(Query(collections=("sentinel-2-l2a",)))))

@@ -263,7 +263,9 @@ function drawPixel(item, over) {
       ? drawn.month && (Date.parse(drawn.month.start) + Date.parse(drawn.month.end)) / 2
       : drawn.date && Date.parse(drawn.date.time);
     const cube = drawn.date?.collection === "cubes" ? drawn.date.id : "";
-    pixel.show({ tile: state.tile, at, mask: own, products: chosen, item: about, now: when ?? null, cube }, state.tab);
+    // Of a date its mask is what there is to explain; the cube would tell all of its dates.
+    const explain = isMonths() ? item : over?.item ?? drawn.date?.masks[0] ?? item;
+    pixel.show({ tile: state.tile, at, mask: own, products: chosen, item: about, explain, now: when ?? null, cube }, state.tab);
   }
   resized();
 }

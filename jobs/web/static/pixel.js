@@ -54,10 +54,10 @@ export function createPixel({ onClose, onDate, onTab }) {
       byId(`tab-${each}`).tabIndex = each === name ? 0 : -1;
       byId(`view-${each}`).hidden = each !== name;
     }
-    const { item, at } = subject;
+    const { item, explain, at } = subject;
     if (name === "explain") {
-      if (!item) byId("view-explain").replaceChildren(element("p", { class: "says" }, "Nothing is shown that could be explained."));
-      else fill(byId("view-explain"), async () => explained(await get(explainAddress(item, at)), explainAddress(item, at)));
+      if (!explain) byId("view-explain").replaceChildren(element("p", { class: "says" }, "Nothing is shown that could be explained."));
+      else fill(byId("view-explain"), async () => explained(await get(explainAddress(explain, at)), explainAddress(explain, at)));
     }
     if (name === "lineage" && item) fill(byId("view-lineage"), () => lineages(item));
   }
