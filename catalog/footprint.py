@@ -37,7 +37,7 @@ def bounds_of(geometry: Mapping[str, Any]) -> Bbox:
 def intersects(item: Mapping[str, Any], bbox: Bbox) -> bool:
     """Whether an item's geometry shares a point with a bbox; touching counts."""
     own = bbox_of(item)
-    if own is None or not _overlap(own, bbox):
+    if own is None or not boxes_overlap(own, bbox):
         return False
     if item.get("geometry") is None or _inside(own, bbox):
         return True
@@ -185,7 +185,8 @@ def _points(value: Any) -> Iterator[Sequence[float]]:
             yield from _points(part)
 
 
-def _overlap(one: Bbox, other: Bbox) -> bool:
+def boxes_overlap(one: Bbox, other: Bbox) -> bool:
+    """Whether two boxes share a point, in degrees; touching counts."""
     return any(
         a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
         for a in halves(one)

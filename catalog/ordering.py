@@ -11,6 +11,7 @@ from typing import Any
 from catalog.errors import QueryError
 from catalog.filters.evaluation import value_of
 from catalog.filters.tree import FIRST, Property
+from catalog.queryables import Kind
 from catalog.search import SortKey
 
 Place = list[Any]
@@ -37,7 +38,9 @@ def keys_of(sortby: Iterable[SortKey]) -> tuple[Key, ...]:
     """
     keys: list[Key] = []
     for asked in sortby:
-        kinds = ("number", "text") if asked.field.kind == "any" else (asked.field.kind,)
+        kinds: tuple[Kind, ...] = (asked.field.kind,)
+        if asked.field.kind == "any":
+            kinds = ("number", "text")
         keys += [Key(Property(asked.field.path, kind), asked.descending) for kind in kinds]
     named = {key.field for key in keys}
     keys += [Key(field, field.path == FIRST) for field in _ALWAYS if field not in named]

@@ -152,17 +152,18 @@ def parse_bbox(value: str | Sequence[float]) -> Bbox:
 
 def parse_geometry(value: str | Mapping[str, Any]) -> str:
     """GeoJSON (text, or read) or WKT -> checked GeoJSON text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.lstrip().startswith("{") else _from_wkt(value)
-        except (ValueError, RecursionError):
-            raise QueryError(f"geometry {value[:60]!r} is neither GeoJSON nor WKT") from None
-    return geometry_text(value)
+    if not isinstance(value, str):
+        return geometry_text(value)
+    try:
+        read = json.loads(value) if value.lstrip().startswith("{") else _from_wkt(value)
+    except (ValueError, RecursionError):
+        raise QueryError(f"geometry {value[:60]!r} is neither GeoJSON nor WKT") from None
+    return geometry_text(read)
 
 
 def parse_sort(fields: "str | Iterable[str | SortKey]") -> tuple[SortKey, ...]:
     """``-eo:cloud_cover,datetime`` -> keys; ``-`` is downwards, ``+`` or nothing upwards."""
-    from catalog.filters.reading import property_named
+    from catalog.filters.tree import property_named
 
     listed = fields.split(",") if isinstance(fields, str) else fields
     keys: list[SortKey] = []

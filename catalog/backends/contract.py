@@ -297,7 +297,7 @@ class BackendTests:
     @pytest.mark.parametrize("order", ["", "eo:cloud_cover", "-eo:cloud_cover,id", "datetime"])
     def test_pages_go_both_ways(self, catalog: CatalogBackend, order: str) -> None:
         clouds = [None, 5, 1, 5, None, 2, 5]
-        items = [make_item(f"i{n}", **{"eo:cloud_cover": c}) for n, c in enumerate(clouds)]
+        items = [make_item(f"i{n}", eo__cloud_cover=c) for n, c in enumerate(clouds)]
         fill(catalog, items)
         query = parse_query(sortby=order.split(",") if order else (), limit=3)
         whole = [item["id"] for item in search_all(catalog, replace(query, limit=100))]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -157,7 +157,8 @@ def _condition(value: Any, budget: _Budget) -> Node:
         if op == "isNull":
             return _is_null(_taken(op, args, 1)[0])
         if op in COMPARISONS:
-            return _compared(COMPARISONS[op], *_taken(op, args, 2), budget)
+            one, other = _taken(op, args, 2)
+            return _compared(COMPARISONS[op], one, other, budget)
         if op == "between":
             value, low, high = _taken(op, args, 3)
             pair = _compared(">=", value, low, budget), _compared("<=", value, high, budget)
@@ -353,7 +354,8 @@ def _arrays(op: str, args: Sequence[Any], budget: _Budget) -> Node:
     return Call(op, (replace(found, kind="array"), Constant(json.dumps(other), "array")))
 
 
-_READERS: tuple[tuple[Any, Any], ...] = (
+Reader = Callable[[str, Sequence[Any], _Budget], Node]
+_READERS: tuple[tuple[Any, Reader], ...] = (
     (("like",), lambda op, args, budget: _like(args, budget)),
     (("in",), lambda op, args, budget: _within_list(args, budget)),
     (SPATIAL, _related),
