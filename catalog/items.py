@@ -143,6 +143,15 @@ def validate_item(item: Mapping[str, Any]) -> None:
         raise CatalogError(f"item {item.get('id')!r} is not valid: {fault}")
 
 
+def outline_fault(item: Mapping[str, Any]) -> str | None:
+    """First thing wrong with an item in what this program relies on, without the schema."""
+    if not isinstance(item.get("id"), str) or not ITEM_ID.fullmatch(item["id"]):
+        return "an id holds A-Z a-z 0-9 _ . - only"
+    if item.get("stac_version") != "1.1.0":
+        return f"its STAC version is {item.get('stac_version')!r}, not '1.1.0'"
+    return _shape_fault(item) or _time_fault(item)
+
+
 def utc_text(value: datetime) -> str:
     """Aware time -> RFC 3339 text in UTC, with decimals only where there are any."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -178,13 +187,10 @@ def _source_link(item: Mapping[str, Any]) -> Document:
 
 def _fault(item: Mapping[str, Any]) -> str | None:
     """First thing wrong with an item, in words; ``None`` where nothing is."""
-    if not isinstance(item.get("id"), str) or not ITEM_ID.fullmatch(item["id"]):
-        return "an id holds A-Z a-z 0-9 _ . - only"
-    if item.get("stac_version") != "1.1.0":
-        return f"its STAC version is {item.get('stac_version')!r}, not '1.1.0'"
-    fault = _shape_fault(item) or _schema_fault(item) or field_fault(item)
-    if fault is not None:
-        return fault
+    return outline_fault(item) or schema_fault(item, "Feature") or field_fault(item)
+
+
+def _time_fault(item: Mapping[str, Any]) -> str | None:
     try:
         first, last = times_of(item)
         if item["properties"].get("datetime") is not None:
@@ -215,12 +221,14 @@ def _shape_fault(item: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _schema_fault(item: Mapping[str, Any]) -> str | None:
+def schema_fault(document: Mapping[str, Any], kind: str) -> str | None:
+    """What STAC's core schema of a kind, Feature or Collection, finds wrong; None for nothing."""
     from pystac.errors import STACValidationError
     from pystac.stac_object import STACObjectType
 
+    kinds = {"Feature": STACObjectType.ITEM, "Collection": STACObjectType.COLLECTION}
     try:
-        _validator().validate(dict(item), STACObjectType.ITEM, "1.1.0", [])
+        _validator().validate(dict(document), kinds[kind], "1.1.0", [])
     except STACValidationError as error:
         return _first_fault(error)
     except (TypeError, ValueError) as error:

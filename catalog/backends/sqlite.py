@@ -14,11 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from catalog.backends.base import ITEM_ID, Counts, Document, Page
-from catalog.backends.sqlite_query import DAY, next_token, order, ticks, where
+from catalog.backends.base import ITEM_ID, Check, Counts, Document, Page, page_of
+from catalog.backends.filter_sql import beyond, order_by
+from catalog.backends.sqlite_filter import add_functions
+from catalog.backends.sqlite_query import DAY, DIALECT, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError
-from catalog.footprint import Bbox, bbox_of, intersects
+from catalog.footprint import Bbox, bbox_of
+from catalog.moments import ticks
+from catalog.ordering import keys_of, read_token
 from catalog.search import Query, tile_of, times_of
 
 
@@ -54,13 +58,16 @@ class SqliteCatalog:
         """What ``open_catalog`` opens it with."""
         return f"sqlite:///{self._path}"
 
-    def upsert_collections(self, collections: Iterable[Document]) -> Counts:
+    def upsert_collections(
+        self, collections: Iterable[Document], *, check: Check | None = None
+    ) -> Counts:
         """Create or replace collections; one that is there already as given is left alone."""
         rows = [(str(document["id"]), _encoded(document)) for document in collections]
         tally = _Tally()
         with self._errors(), self._transaction() as db:
             for name, text in rows:
                 old = db.execute("SELECT content FROM collections WHERE id = ?", (name,)).fetchone()
+                _allowed(check, old and old[0], text)
                 if tally.same(old, text):
                     continue
                 db.execute(
@@ -88,7 +95,20 @@ class SqliteCatalog:
             raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
         return _document(row[0])
 
-    def upsert_items(self, items: Iterable[Document]) -> Counts:
+    def delete_collection(self, collection_id: str, *, check: Check | None = None) -> int:
+        """Delete a collection and its items, all in one; how many items there were."""
+        with self._errors(), self._transaction() as db:
+            row = db.execute(
+                "SELECT content FROM collections WHERE id = ?", (collection_id,)
+            ).fetchone()
+            if row is None:
+                raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
+            _allowed(check, row[0], row[0])
+            gone = db.execute("DELETE FROM items WHERE collection = ?", (collection_id,)).rowcount
+            db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+        return gone
+
+    def upsert_items(self, items: Iterable[Document], *, check: Check | None = None) -> Counts:
         """Create or replace items, all or none of them."""
         # Encoded before the lock is taken: `items` may come slowly, from a network.
         rows = [_Row(item) for item in items]
@@ -101,20 +121,13 @@ class SqliteCatalog:
                         f"item {row.id!r}: no collection {row.collection!r} in {self._path}; "
                         "upsert the collection before its items"
                     )
-                _upsert(db, row, tally)
+                _upsert(db, row, tally, check)
         return tally.counts()
 
     def item(self, collection_id: str, item_id: str) -> Document:
         """One item; ``ItemNotFoundError`` where there is none."""
         with self._errors():
-            row = (
-                self._connection()
-                .execute(
-                    "SELECT content FROM items WHERE collection = ? AND id = ?",
-                    (collection_id, item_id),
-                )
-                .fetchone()
-            )
+            row = self._connection().execute(_ITEM, (collection_id, item_id)).fetchone()
         if row is None:
             raise ItemNotFoundError(f"no item {item_id!r} in {collection_id!r} of {self._path}")
         return _document(row[0])
@@ -127,39 +140,39 @@ class SqliteCatalog:
             )
             return [json.loads(text) for (text,) in rows]
 
-    def delete_items(self, keys: Iterable[tuple[str, str]]) -> int:
+    def delete_items(self, keys: Iterable[tuple[str, str]], *, check: Check | None = None) -> int:
         """Delete items by (collection, id), all in one; how many were there."""
         gone = 0
         wanted = list(keys)
         with self._errors(), self._transaction() as db:
             for key in wanted:
+                if check is not None:
+                    for (text,) in db.execute(_ITEM, key).fetchall():
+                        _allowed(check, text, text)
                 gone += db.execute(
                     "DELETE FROM items WHERE collection = ? AND id = ?", key
                 ).rowcount
         return gone
 
     def search(self, query: Query) -> Page:
-        """One page of the items that a query asks for, latest first."""
-        condition, values = where(query)
-        after, position = order(query)
-        page = (
-            f"SELECT content, t0, collection, id FROM items WHERE {condition} AND {after} "
-            "ORDER BY t0 DESC, collection, id LIMIT ?"
-        )
-        count = f"SELECT count(*) FROM items WHERE {condition}"
+        """One page of the items that a query asks for."""
+        keys = keys_of(query.sortby)
+        asked, values = where(query)
+        count, bound = f"SELECT count(*) FROM items WHERE {asked}", list(values)
+        back = False
+        if query.token is not None:
+            place, back = read_token(query.token, keys)
+            asked = f"{asked} AND {beyond(keys, place, DIALECT, values, back=back)}"
+        order = order_by(keys, DIALECT, back=back)
+        page = f"SELECT content FROM items WHERE {asked} ORDER BY {order} LIMIT ?"
         with self._errors():
             db = self._connection()
-            rows = db.execute(page, [*values, *position, query.limit + 1]).fetchall()
-            more = len(rows) > query.limit
-            rows = rows[: query.limit]
+            rows = db.execute(page, [*values, query.limit + 1]).fetchall()
             matched = None
             if query.token is None:
-                matched = db.execute(count, values).fetchone()[0] if more else len(rows)
-        return Page(
-            items=[json.loads(row[0]) for row in rows],
-            next_token=next_token(*rows[-1][1:]) if more else None,
-            matched=matched,
-        )
+                many = len(rows) > query.limit
+                matched = db.execute(count, bound).fetchone()[0] if many else len(rows)
+        return page_of([_document(text) for (text,) in rows], query, keys, matched, back=back)
 
     def close(self) -> None:
         """Let go of the file, in every thread."""
@@ -194,7 +207,7 @@ class SqliteCatalog:
         with self._lock:
             self._open.append(connection)
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.create_function("touches", 5, _touches, deterministic=True)
+        add_functions(connection)
         self._local.held = (os.getpid(), connection)
         return connection
 
@@ -261,10 +274,11 @@ class _Tally:
         return Counts(self.created, self.updated, self.unchanged)
 
 
-def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
+def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally, check: Check | None) -> None:
     found = db.execute(
         "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
     ).fetchone()
+    _allowed(check, found and found[1], row.text)
     if tally.same(found and found[1:], row.text):
         return
     columns = (row.collection, row.id, row.t0, row.t1, row.tile)
@@ -287,6 +301,12 @@ def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
             "INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)",
             (rid, west, east, south, north, row.t0 / DAY, row.t1 / DAY),
         )
+
+
+def _allowed(check: Check | None, old: str | None, new: str) -> None:
+    """Let a caller refuse a write, knowing what is there."""
+    if check is not None:
+        check(None if old is None else _document(old), _document(new))
 
 
 def _checked_box(item_id: str, box: Bbox | None) -> Bbox | None:
@@ -334,11 +354,6 @@ def _keeping_created(old: str, new: str) -> str:
     return _encoded(document)
 
 
-def _touches(content: str, west: float, south: float, east: float, north: float) -> bool:
-    """SQL function: whether an item's geometry meets a bbox, exactly."""
-    return intersects(json.loads(content), (west, south, east, north))
-
-
 def _advised(error: sqlite3.Error) -> str:
     """What SQLite says, with what to do about it."""
     said = " ".join(str(error).split())
@@ -349,6 +364,7 @@ def _advised(error: sqlite3.Error) -> str:
 
 
 _MARGIN = 1e-6
+_ITEM = "SELECT content FROM items WHERE collection = ? AND id = ?"
 _ADVICE = {
     "not a database": "give the path of a catalogue, or of a file that does not exist yet",
     "malformed": "the file is damaged: restore it, or ingest anew into another one",

@@ -13,15 +13,12 @@ import time
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from cube.classes import STATUSES
 from jobs.figures import CLASS_COLOURS
-from jobs.web.series import series_router
-from jobs.web.tiles import tiles_router
-from jobs.web.viewer import viewer_router
+from jobs.service import create_service
 from jobs.workspace import open_workspace
 
 FOLDER = Path(__file__).parent
@@ -44,10 +41,8 @@ KEPT = [
 
 def main() -> int:
     """Serve the demonstration, look at it, keep what was seen."""
-    app = FastAPI()
     with open_workspace(Path(sys.argv[1]) / "workspace") as workspace, socket.socket() as listening:
-        for router in (tiles_router, series_router, viewer_router):
-            app.include_router(router(workspace))
+        app = create_service(workspace)
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

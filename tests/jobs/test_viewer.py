@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from jobs.web.series import series_router
-from jobs.web.tiles import tiles_router
-from jobs.web.viewer import viewer_router
+from jobs.service import create_service
 from jobs.workspace import Workspace
 
 FLAGS = [
@@ -38,9 +35,7 @@ SOUTH = "4.06056,50.74545"
 @pytest.fixture(scope="module")
 def address(shown: Workspace) -> Iterator[str]:
     """The server, running on a port of its own."""
-    app = FastAPI()
-    for router in (tiles_router(shown), series_router(shown), viewer_router(shown)):
-        app.include_router(router)
+    app = create_service(shown)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
@@ -201,10 +196,9 @@ def test_a_pixel_is_explained_and_traced(opened: Opened) -> None:
     page.get_by_role("tab", name="Lineage").click()
     expect(page.locator("#view-lineage")).to_contain_text("S2_31UES_20190514")
     expect(page.locator("#view-lineage .says").first).to_contain_text("current")
-    link = page.locator("#shown-text").get_by_role("link", name="JSON")
-    assert link.evaluate("e => new URL(e.href).pathname") == (
-        "/collections/synthesis-median/items/31UES_2019-05_median_scl"
-    )
+    link = page.locator("#shown-text").get_by_role("link", name="JSON").evaluate("e => e.href")
+    item = page.request.get(link).json()
+    assert (item["type"], item["id"]) == ("Feature", "31UES_2019-05_median_scl")
 
 
 def test_a_mask_lies_over_its_date(opened: Opened) -> None:
