@@ -34,7 +34,7 @@ from jobs.stores import cube_item
 from jobs.web.tiles import stamp_of, tiles_router
 from jobs.workspace import open_workspace
 
-TILES = 150
+TILES = 140
 NAMES = ("red", "green", "blue")
 MERCATOR = tms.get("WebMercatorQuad")
 
