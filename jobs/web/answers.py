@@ -52,7 +52,8 @@ def answering(what: str) -> Iterator[None]:
     except ItemNotFoundError:
         refuse(404, f"{what}: it is not catalogued")
     except RequestError as error:
-        refuse(404, str(error))
+        # Written for the command, whose option a place is there.
+        refuse(404, str(error).removeprefix("--at "))
     except (CubeError, JobError, BackendError) as error:
         log.warning("%s: %s", what, error)
         refuse(503, f"{what} cannot be read now; the server's log says why")

@@ -381,6 +381,7 @@ def test_a_pixel_is_explained_and_an_item_traced(client: TestClient, shown: Work
         )
     away = client.get("/viewer/explain/synthesis-median/31UES_2019-05_median_scl?lon=0&lat=0")
     assert away.status_code == 404
+    assert away.json()["description"].startswith("0,0 lies outside 31UES_2019-05_median_scl")
     assert str(shown.settings.workspace) not in answer.text + away.text
 
 
