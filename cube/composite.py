@@ -50,6 +50,9 @@ class Observations:
     """dn of the blue band on this grid; nodata -10000."""
     facts: tuple[DateFacts, ...] = ()
     """One a date, those that the method declares; none for methods that declare none."""
+    aot: NDArray[np.int16] | None = None
+    """Aerosol optical thickness at 550 nm in thousandths, nodata -10000; 0 on dates whose source has
+    none. Given to methods that use it, where any date has it."""
 
     def row_tiles(self) -> Iterator[tuple[int, int]]:
         """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
@@ -110,6 +113,8 @@ class Method:
     explain: "Callable[[Observations, Period, Any], Account] | None" = None
     """``(observations of one pixel, period, params)`` -> what was made of each date and how the
     numbers follow, without the kernel (see ``cube.account``); None: it is asked through its kernel."""
+    uses_aot: bool = False
+    """Whether ``aot`` is used where there is any."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """``params`` -> names of the facts of dates (``cube.facts``) that the numbers depend on."""
 

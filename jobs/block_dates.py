@@ -11,14 +11,16 @@ import numpy.typing as npt
 from cube.checksums import FILL, combined
 from cube.composite import EPOCH
 from cube.decoding import MaskReading, read_classes, variables_read
+from cube.directional import Frame
 from cube.errors import StoreError
 from cube.facts import DateFacts
 from cube.grid import Block
 from cube.nearness import Nearness
 from cube.periods import Period
-from cube.reading import read_band
-from cube.spec import DateEntry
+from cube.reading import read_aot, read_band
+from cube.spec import DateEntry, Spec
 from cube.store import Cube
+from cube.wasp_masks import binary_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,20 @@ class BlockDates:
     def classes(self) -> npt.NDArray[np.uint8]:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""
         return read_classes(self.cube, self.entries, self.reading, self.group, self.window)
+
+    def binary_classes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+        """Decoded mask as CNES's public program takes it, and where it corrects no directions."""
+        return binary_classes(self.cube, self.entries, self.reading, self.group, self.window)
+
+    def aot(self) -> npt.NDArray[np.int16] | None:
+        """Aerosol, ``(time, y, x)`` thousandths, 0 on dates without; None where no date has any."""
+        return read_aot(self.cube, self.group, self.entries, self.window)
+
+    @property
+    def frame(self) -> Frame:
+        """Where the block is."""
+        rows, columns = self.window
+        return pixel_frame(self.cube.spec, self.group, rows.start, columns.start)
 
     def cloud_weight(self) -> npt.NDArray[np.float32] | None:
         """Weight by the clouds nearby, ``(time, y, x)`` in [0, 1]; None for products without."""
@@ -127,6 +143,13 @@ class BlockDates:
         first = (int(rows.start / step) - margin, int(columns.start / step) - margin)
         after = (math.ceil(rows.stop / step) + margin, math.ceil(columns.stop / step) + margin)
         return gathered[:, max(0, first[0]) : after[0], max(0, first[1]) : after[1]]
+
+
+def pixel_frame(spec: Spec, group: str, row: int, column: int) -> Frame:
+    """First pixel of a window of a group -> where the window is."""
+    resolution = spec.groups[group]
+    left, top = spec.extent.left + column * resolution, spec.extent.top - row * resolution
+    return Frame(left, top, resolution)
 
 
 def _of(

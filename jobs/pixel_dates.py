@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
-from cube.classes import NAMES
+from cube.classes import CLEAR, NAMES
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError
 from cube.masks import encoding, explain
 from cube.nearness import Nearness
 from cube.place import Place
 from cube.rasters import strips
+from cube.reading import read_aot
 from cube.store import Cube, DateEntry
+from cube.wasp_masks import binary_classes
 
 STRIP = 512
 """Rows of a mask decoded at once."""
@@ -35,12 +37,25 @@ class PixelDate:
     """Class, as the mask is read."""
     own: int
     """Class without the buffer."""
+    aot: int | None = None
+    """Aerosol in thousandths, nodata -10000; None where the date has none."""
+    fixed: bool = False
+    """Whether the directions are not corrected, by the rule of CNES's public program."""
 
 
 def read_pixel(
-    cube: Cube, entry: DateEntry, group: str, place: Place, reading: MaskReading | None
+    cube: Cube,
+    entry: DateEntry,
+    group: str,
+    place: Place,
+    reading: MaskReading | None,
+    *,
+    binary: bool = False,
 ) -> PixelDate:
-    """A date of a cube -> what it holds of one place in one group; without a mask the class is 0."""
+    """A date of a cube -> what it holds of one place in one group; without a mask the class is 0.
+
+    ``binary``: the mask as CNES's public program takes it.
+    """
     row, column = place.pixel(cube.spec.extent, cube.spec.groups[group])
     window = slice(row, row + 1), slice(column, column + 1)
     bands = {
@@ -54,7 +69,21 @@ def read_pixel(
         code = int(read_classes(cube, [entry], reading, group, window)[0, 0, 0])
         bare = replace(reading, buffer=0.0)
         own = int(read_classes(cube, [entry], bare, group, window)[0, 0, 0])
-    return PixelDate(bands, _blue(cube, entry, group, window, bands), raw, code, own)
+    fixed = code != CLEAR
+    if reading is not None and binary:
+        classes, kept = binary_classes(cube, [entry], reading, group, window)
+        code = int(classes[0, 0, 0])
+        fixed = code != CLEAR if kept is None else bool(kept[0, 0, 0])
+    aot = read_aot(cube, group, [entry], window)
+    return PixelDate(
+        bands,
+        _blue(cube, entry, group, window, bands),
+        raw,
+        code,
+        own,
+        None if aot is None else int(aot[0, 0, 0]),
+        fixed,
+    )
 
 
 def band_names(cube: Cube, entries: Sequence[DateEntry], group: str) -> list[str]:

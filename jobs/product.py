@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cube.facts import DateFacts
     from cube.nearness import Nearness
     from cube.periods import Period
     from cube.spec import DateEntry, Spec
@@ -79,6 +80,10 @@ class Product:
     """How the clouds near a pixel weigh on it; None where they do not."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """Names of the facts of dates (``cube.facts``) that the pixels depend on."""
+    notes: "Callable[[Sequence[DateEntry], Sequence[DateFacts], Any], Sequence[str]]" = (
+        lambda _entries, _facts, _params: ()
+    )
+    """Dates of a period -> sentences that its item keeps."""
     picture: tuple[str, str, str] | None = None
     """Layers shown as red, green and blue in the thumbnail."""
     scratch: int = 0
