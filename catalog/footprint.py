@@ -102,6 +102,11 @@ def geometry_text(value: Any) -> str:
     return text
 
 
+def box_text(bbox: Bbox) -> str:
+    """Bbox -> GeoJSON text of the rectangle, line or point that it is, or of its two halves."""
+    return json.dumps(_plain(_box_geometry(list(bbox))), separators=(",", ":"))
+
+
 @lru_cache(maxsize=64)
 def stated_shape(text: str) -> Any:
     """GeoJSON text -> shapely geometry, kept for the next item."""
@@ -132,6 +137,8 @@ def _box_geometry(numbers: Any) -> dict[str, Any]:
     ]
     if len(parts) == 1:
         return dict(parts[0])
+    if all(part["type"] == "Polygon" for part in parts):
+        return {"type": "MultiPolygon", "coordinates": [part["coordinates"] for part in parts]}
     return {"type": "GeometryCollection", "geometries": parts}
 
 

@@ -1,7 +1,13 @@
-"""Items and filters for the suite that every backend must pass, with what each filter finds."""
+"""Items and filters for the suite that every backend must pass, stated and drawn."""
 
-from catalog.backends.base import Document
-from catalog.testing import make_item
+from typing import Any
+
+from hypothesis import strategies as st
+
+from catalog.backends.base import CatalogBackend, Document
+from catalog.ordering import in_order
+from catalog.search import matches, parse_query
+from catalog.testing import fill, make_item
 
 FILTERS: tuple[tuple[str, str], ...] = (
     ("eo:cloud_cover < 20", "a c"),
@@ -110,3 +116,62 @@ def filtered_items() -> list[Document]:
             eo__cloud_cover=None,
         ),
     ]  # fmt: skip
+
+
+def finds_what_holds(
+    catalog: CatalogBackend, made: list[dict[str, Any]], trees: list[Any], order: str
+) -> None:
+    """Check that an empty catalogue, filled, finds what filters hold of, in order."""
+    items = []
+    for number, values in enumerate(made):
+        known = {name: value for name, value in values.items() if value is not None}
+        items.append(make_item(f"i{number}", **known))
+    fill(catalog, items)
+    for tree in trees:
+        query = parse_query(filter=tree, sortby=order)
+        expected = in_order([item for item in items if matches(item, query)], query.sortby)
+        assert catalog.search(query).items == expected, tree
+
+
+NUMBERS = st.sampled_from([0, 5, 5.0, 50, 10.5])
+TEXTS = st.sampled_from(["sentinel-2a", "Sentinel-2B", "a%_", ""])
+COMPARED = st.builds(
+    lambda op, name, value: {"op": op, "args": [{"property": name}, value]},
+    st.sampled_from(["=", "<>", "<", "<=", ">", ">="]),
+    st.sampled_from(["eo:cloud_cover", "x"]),
+    NUMBERS,
+) | st.builds(
+    lambda op, value: {"op": op, "args": [{"property": "platform"}, value]},
+    st.sampled_from(["=", "<>", "<", ">="]),
+    TEXTS,
+)
+OTHERS = st.sampled_from(
+    [
+        {"op": "isNull", "args": [{"property": "x"}]},
+        {"op": "in", "args": [{"property": "platform"}, ["sentinel-2a", ""]]},
+        {"op": "between", "args": [{"property": "x"}, 1, 10.5]},
+        {"op": "like", "args": [{"property": "platform"}, "%-2_"]},
+        {"op": "=", "args": [{"op": "+", "args": [{"property": "x"}, {"property": "eo:cloud_cover"}]}, 10]},
+    ]
+)  # fmt: skip
+TREES = st.recursive(
+    COMPARED | OTHERS,
+    lambda inner: (
+        st.builds(
+            lambda op, args: {"op": op, "args": args},
+            st.sampled_from(["and", "or"]),
+            st.lists(inner, min_size=2, max_size=3),
+        )
+        | inner.map(lambda each: {"op": "not", "args": [each]})
+    ),
+    max_leaves=6,
+)
+MISSING = st.just(None)
+PROPERTIES = st.fixed_dictionaries(
+    {
+        "eo:cloud_cover": NUMBERS | MISSING,
+        "x": NUMBERS | TEXTS | MISSING,
+        "platform": TEXTS | MISSING,
+    }
+)
+ORDERS = st.sampled_from(["x", "-x", "platform,-x", "-eo:cloud_cover,platform", "datetime"])

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from catalog.filters.tree import Call, Constant, Node, Property
 from catalog.ordering import Key, Place
+from catalog.queryables import Kind
 
 Values = list[Any]
 
@@ -21,6 +22,10 @@ class Dialect(Protocol):
 
     def is_null(self, node: Property) -> str:
         """Whether a property is absent or null; binds nothing."""
+        ...
+
+    def bound(self, kind: Kind, value: Any) -> Any:
+        """A value as the database takes it."""
         ...
 
     def constant(self, node: Constant, values: Values) -> str:
@@ -79,8 +84,9 @@ def beyond(
     if keys[0].always:  # lets the index begin at the place
         sign = "<=" if keys[0].descending != back else ">="
         lead = f"{texts[0]} {sign} {dialect.mark} AND "
-        values.append(place[0])
-    for key, text, value in zip(keys, texts, place, strict=True):
+        values.append(dialect.bound(keys[0].field.kind, place[0]))
+    for key, text, held in zip(keys, texts, place, strict=True):
+        value = None if held is None else dialect.bound(key.field.kind, held)
         step = _step(key, text, value, dialect.mark, back=back)
         if step is not None:
             tied = [

@@ -4,26 +4,26 @@ Any number of processes may read while one writes (write-ahead log); writers wai
 The file belongs on a local disk: the write-ahead log needs memory shared by all who have it open.
 """
 
-import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from catalog.backends.base import ITEM_ID, Check, Counts, Document, Page, page_of
+from catalog.backends.base import Check, Counts, Document, Page, page_of
 from catalog.backends.filter_sql import beyond, order_by
+from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.backends.sqlite_filter import add_functions
 from catalog.backends.sqlite_query import DAY, DIALECT, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
-from catalog.errors import BackendError, CatalogError, ItemNotFoundError
-from catalog.footprint import Bbox, bbox_of
+from catalog.errors import BackendError, ItemNotFoundError
+from catalog.footprint import Bbox
 from catalog.moments import ticks
 from catalog.ordering import keys_of, read_token
-from catalog.search import Query, tile_of, times_of
+from catalog.search import Query
 
 
 class SqliteCatalog:
@@ -62,13 +62,13 @@ class SqliteCatalog:
         self, collections: Iterable[Document], *, check: Check | None = None
     ) -> Counts:
         """Create or replace collections; one that is there already as given is left alone."""
-        rows = [(str(document["id"]), _encoded(document)) for document in collections]
-        tally = _Tally()
+        rows = [(str(document["id"]), encoded(document)) for document in collections]
+        tally = Tally()
         with self._errors(), self._transaction() as db:
             for name, text in rows:
                 old = db.execute("SELECT content FROM collections WHERE id = ?", (name,)).fetchone()
-                _allowed(check, old and old[0], text)
-                if tally.same(old, text):
+                allowed(check, old and old[0], text)
+                if tally.same(old and old[0], text):
                     continue
                 db.execute(
                     "INSERT INTO collections (id, content) VALUES (?, ?)"
@@ -81,7 +81,7 @@ class SqliteCatalog:
         """Every collection, in order of id."""
         with self._errors():
             rows = self._connection().execute("SELECT content FROM collections ORDER BY id")
-            return [json.loads(text) for (text,) in rows]
+            return [decoded(text) for (text,) in rows]
 
     def collection(self, collection_id: str) -> Document:
         """One collection; ``ItemNotFoundError`` where there is none."""
@@ -93,7 +93,7 @@ class SqliteCatalog:
             )
         if row is None:
             raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
-        return _document(row[0])
+        return decoded(row[0])
 
     def delete_collection(self, collection_id: str, *, check: Check | None = None) -> int:
         """Delete a collection and its items, all in one; how many items there were."""
@@ -103,7 +103,7 @@ class SqliteCatalog:
             ).fetchone()
             if row is None:
                 raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
-            _allowed(check, row[0], row[0])
+            allowed(check, row[0], row[0])
             gone = db.execute("DELETE FROM items WHERE collection = ?", (collection_id,)).rowcount
             db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
         return gone
@@ -111,8 +111,8 @@ class SqliteCatalog:
     def upsert_items(self, items: Iterable[Document], *, check: Check | None = None) -> Counts:
         """Create or replace items, all or none of them."""
         # Encoded before the lock is taken: `items` may come slowly, from a network.
-        rows = [_Row(item) for item in items]
-        tally = _Tally()
+        rows = [Row(item) for item in items]
+        tally = Tally()
         with self._errors(), self._transaction() as db:
             known = {name for (name,) in db.execute("SELECT id FROM collections")}
             for row in rows:
@@ -130,7 +130,7 @@ class SqliteCatalog:
             row = self._connection().execute(_ITEM, (collection_id, item_id)).fetchone()
         if row is None:
             raise ItemNotFoundError(f"no item {item_id!r} in {collection_id!r} of {self._path}")
-        return _document(row[0])
+        return decoded(row[0])
 
     def find(self, item_id: str) -> list[Document]:
         """The items of an id, in order of collection; empty where there is none."""
@@ -138,7 +138,7 @@ class SqliteCatalog:
             rows = self._connection().execute(
                 "SELECT content FROM items WHERE id = ? ORDER BY collection", (item_id,)
             )
-            return [json.loads(text) for (text,) in rows]
+            return [decoded(text) for (text,) in rows]
 
     def delete_items(self, keys: Iterable[tuple[str, str]], *, check: Check | None = None) -> int:
         """Delete items by (collection, id), all in one; how many were there."""
@@ -148,7 +148,7 @@ class SqliteCatalog:
             for key in wanted:
                 if check is not None:
                     for (text,) in db.execute(_ITEM, key).fetchall():
-                        _allowed(check, text, text)
+                        allowed(check, text, text)
                 gone += db.execute(
                     "DELETE FROM items WHERE collection = ? AND id = ?", key
                 ).rowcount
@@ -172,7 +172,7 @@ class SqliteCatalog:
             if query.token is None:
                 many = len(rows) > query.limit
                 matched = db.execute(count, bound).fetchone()[0] if many else len(rows)
-        return page_of([_document(text) for (text,) in rows], query, keys, matched, back=back)
+        return page_of([decoded(text) for (text,) in rows], query, keys, matched, back=back)
 
     def close(self) -> None:
         """Let go of the file, in every thread."""
@@ -233,55 +233,15 @@ class SqliteCatalog:
             raise BackendError(f"catalogue {self._path}: {_advised(error)}") from error
 
 
-class _Row:
-    """One item, ready to be written."""
-
-    def __init__(self, item: Mapping[str, Any]) -> None:
-        self.id, self.collection = item.get("id"), item.get("collection")
-        if not isinstance(self.id, str) or not ITEM_ID.fullmatch(self.id):
-            raise CatalogError(f"item {self.id!r}: an id holds A-Z a-z 0-9 _ . - only")
-        if not isinstance(self.collection, str):
-            raise CatalogError(f"item {self.id!r} names no collection")
-        if not isinstance(item.get("properties"), dict):
-            raise CatalogError(f"item {self.id!r} has no properties")
-        first, last = times_of(item)
-        if last < first:
-            raise CatalogError(f"item {self.id!r} ends before it starts")
-        self.t0, self.t1 = ticks(first), ticks(last)
-        self.tile = tile_of(item)
-        self.box = _checked_box(self.id, bbox_of(item))
-        self.text = _encoded(item)
-
-
-class _Tally:
-    """Counts in the making."""
-
-    def __init__(self) -> None:
-        self.created = self.updated = self.unchanged = 0
-
-    def same(self, old: tuple[str] | None, text: str) -> bool:
-        """Count one document; whether it is there already as given."""
-        if old is None:
-            self.created += 1
-        elif old[0] == text or _bare(old[0]) == _bare(text):
-            self.unchanged += 1
-            return True
-        else:
-            self.updated += 1
-        return False
-
-    def counts(self) -> Counts:
-        return Counts(self.created, self.updated, self.unchanged)
-
-
-def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally, check: Check | None) -> None:
+def _upsert(db: sqlite3.Connection, row: Row, tally: Tally, check: Check | None) -> None:
     found = db.execute(
         "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
     ).fetchone()
-    _allowed(check, found and found[1], row.text)
-    if tally.same(found and found[1:], row.text):
+    allowed(check, found and found[1], row.text)
+    if tally.same(found and found[1], row.text):
         return
-    columns = (row.collection, row.id, row.t0, row.t1, row.tile)
+    t0, t1 = ticks(row.first), ticks(row.last)
+    columns = (row.collection, row.id, t0, t1, row.tile)
     if found is None:
         rid = db.execute(
             "INSERT INTO items (collection, id, t0, t1, tile, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -292,66 +252,24 @@ def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally, check: Check | Non
         db.execute(
             "UPDATE items SET collection = ?, id = ?, t0 = ?, t1 = ?, tile = ?, content = ?"
             " WHERE rid = ?",
-            (*columns, _keeping_created(found[1], row.text), rid),
+            (*columns, keeping_created(found[1], row.text), rid),
         )
         db.execute("DELETE FROM items_box WHERE rid = ?", (rid,))
     if row.box is not None:
-        west, south, east, north = row.box
+        west, south, east, north = _tree_box(row.box)
         db.execute(
             "INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (rid, west, east, south, north, row.t0 / DAY, row.t1 / DAY),
+            (rid, west, east, south, north, t0 / DAY, t1 / DAY),
         )
 
 
-def _allowed(check: Check | None, old: str | None, new: str) -> None:
-    """Let a caller refuse a write, knowing what is there."""
-    if check is not None:
-        check(None if old is None else _document(old), _document(new))
-
-
-def _checked_box(item_id: str, box: Bbox | None) -> Bbox | None:
+def _tree_box(box: Bbox) -> Bbox:
     """Bbox as the R*Tree holds it: widened a hair, the whole round where it crosses 180 degrees."""
-    if box is None:
-        return None
     west, south, east, north = box
-    if not (-360 <= west <= 360 and -360 <= east <= 360 and -90 <= south <= north <= 90):
-        raise CatalogError(f"item {item_id!r} has an impossible bbox {box}")
     if west > east:
         west, east = -180.0, 180.0
     # The R*Tree rounds to 32 bits, outwards; the margin keeps the least of doubles inside too.
     return west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN
-
-
-def _encoded(document: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise CatalogError(f"item {document.get('id')!r} is no JSON: {error}") from None
-
-
-def _document(text: str) -> Document:
-    document: Document = json.loads(text)
-    return document
-
-
-def _bare(text: str) -> Document:
-    """A document without the times at which it was written."""
-    document = _document(text)
-    properties = document.get("properties")
-    if isinstance(properties, dict):
-        for name in ("created", "updated"):
-            properties.pop(name, None)
-    return document
-
-
-def _keeping_created(old: str, new: str) -> str:
-    """The new document with the old one's time of creation, where it had one."""
-    created = _document(old)["properties"].get("created")
-    document = _document(new)
-    if created in (None, document["properties"].get("created")):
-        return new
-    document["properties"]["created"] = created
-    return _encoded(document)
 
 
 def _advised(error: sqlite3.Error) -> str:

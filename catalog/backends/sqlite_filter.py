@@ -10,6 +10,7 @@ from catalog.filters import evaluation
 from catalog.filters.tree import FIRST, LAST, Constant, Node, Property, pattern_parts
 from catalog.footprint import Bbox, halves, intersects, relates, stated_bounds
 from catalog.moments import moment_of
+from catalog.queryables import Kind
 
 GRID_CODE = ("properties", "grid:code")
 
@@ -36,6 +37,10 @@ class SqliteDialect:
         if node.path in _COLUMNS:
             return f"{_COLUMNS[node.path]} IS NULL"
         return f"(coalesce(json_type(content, {json_path(node.path)}), 'null') = 'null')"
+
+    def bound(self, _: Kind, value: Any) -> Any:
+        """A value as it is: times are microseconds here too."""
+        return value
 
     def constant(self, node: Constant, values: Values) -> str:
         """A stated value."""

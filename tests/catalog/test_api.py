@@ -15,9 +15,12 @@ TOKEN = {"Authorization": "Bearer secret-token"}
 L2A = "/collections/sentinel-2-l2a"
 
 
-@pytest.fixture
-def catalog(tmp_path):
-    with open_catalog(f"sqlite:///{tmp_path}/catalog.db") as catalog:
+@pytest.fixture(params=["sqlite", "pgstac"])
+def catalog(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    if request.param == "pgstac":
+        url = request.getfixturevalue("pgstac_url")
+    with open_catalog(url) as catalog:
         yield catalog
 
 
@@ -125,10 +128,13 @@ def test_openapi_tells_every_route(api):
 # Search
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory):
+@pytest.fixture(scope="module", params=["sqlite", "pgstac"])
+def full(request, tmp_path_factory):
     """A catalogue that is only read, and its API."""
-    catalog = open_catalog(f"sqlite:///{tmp_path_factory.mktemp('full')}/catalog.db")
+    url = f"sqlite:///{tmp_path_factory.mktemp('full')}/catalog.db"
+    if request.param == "pgstac":
+        url = request.getfixturevalue("pgstac_other_database")
+    catalog = open_catalog(url)
     fill(
         catalog,
         [

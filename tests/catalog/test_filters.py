@@ -8,13 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.backends import open_catalog
-from catalog.backends.contract_filters import FILTERS, filtered_items
+from catalog.backends.contract_filters import (
+    FILTERS,
+    ORDERS,
+    PROPERTIES,
+    TREES,
+    filtered_items,
+    finds_what_holds,
+)
 from catalog.errors import QueryError
 from catalog.filters.evaluation import holds
 from catalog.filters.reading import parse_filter, query_filter
-from catalog.ordering import in_order
-from catalog.search import matches, parse_query
-from catalog.testing import fill, make_item
+from catalog.testing import make_item
 
 
 def test_one_item_is_asked_as_the_backends_are():
@@ -118,61 +123,13 @@ def test_query_extension():
 
 # Against each other: this package's meaning, the backend, and cql2's own evaluation
 
-NUMBERS = st.sampled_from([0, 5, 5.0, 50, 10.5])
-TEXTS = st.sampled_from(["sentinel-2a", "Sentinel-2B", "a%_", ""])
-COMPARED = st.builds(
-    lambda op, name, value: {"op": op, "args": [{"property": name}, value]},
-    st.sampled_from(["=", "<>", "<", "<=", ">", ">="]),
-    st.sampled_from(["eo:cloud_cover", "x"]),
-    NUMBERS,
-) | st.builds(
-    lambda op, value: {"op": op, "args": [{"property": "platform"}, value]},
-    st.sampled_from(["=", "<>", "<", ">="]),
-    TEXTS,
-)
-OTHERS = st.sampled_from(
-    [
-        {"op": "isNull", "args": [{"property": "x"}]},
-        {"op": "in", "args": [{"property": "platform"}, ["sentinel-2a", ""]]},
-        {"op": "between", "args": [{"property": "x"}, 1, 10.5]},
-        {"op": "like", "args": [{"property": "platform"}, "%-2_"]},
-        {"op": "=", "args": [{"op": "+", "args": [{"property": "x"}, {"property": "eo:cloud_cover"}]}, 10]},
-    ]
-)  # fmt: skip
-TREES = st.recursive(
-    COMPARED | OTHERS,
-    lambda inner: (
-        st.builds(
-            lambda op, args: {"op": op, "args": args},
-            st.sampled_from(["and", "or"]),
-            st.lists(inner, min_size=2, max_size=3),
-        )
-        | inner.map(lambda each: {"op": "not", "args": [each]})
-    ),
-    max_leaves=6,
-)
-MISSING = st.just(None)
-PROPERTIES = st.fixed_dictionaries(
-    {
-        "eo:cloud_cover": NUMBERS | MISSING,
-        "x": NUMBERS | TEXTS | MISSING,
-        "platform": TEXTS | MISSING,
-    }
-)
-ORDERS = st.sampled_from(["x", "-x", "platform,-x", "-eo:cloud_cover,platform", "datetime"])
-
 
 @settings(max_examples=60)
 @given(st.lists(PROPERTIES, max_size=8), st.lists(TREES, min_size=1, max_size=6), ORDERS)
 def test_sqlite_finds_what_holds_in_its_order(tmp_path_factory, made, trees, order):
-    items = [make_item(f"i{n}", **_known(each)) for n, each in enumerate(made)]
     path = tmp_path_factory.mktemp("db") / "catalog.db"
     with open_catalog(f"sqlite:///{path}") as catalog:
-        fill(catalog, items)
-        for tree in trees:
-            query = parse_query(filter=tree, sortby=order)
-            expected = in_order([item for item in items if matches(item, query)], query.sortby)
-            assert catalog.search(query).items == expected
+        finds_what_holds(catalog, made, trees, order)
 
 
 @settings(max_examples=100)
@@ -184,7 +141,3 @@ def test_cql2_agrees_where_nothing_is_absent(made, tree):
         return  # cql2 0.6 cannot say of an item that a property is there
     item = make_item("a", **made)
     assert holds(parse_filter(tree), item) is cql2.Expr(tree).matches(item)
-
-
-def _known(values):
-    return {name: value for name, value in values.items() if value is not None}
