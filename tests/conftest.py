@@ -3,8 +3,6 @@
 import importlib.util
 import os
 import shutil
-
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +42,7 @@ def chromium() -> str:
     return str(found)
 
 
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server that these tests started."""
     spec = importlib.util.spec_from_file_location(
