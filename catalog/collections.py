@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from catalog.backends.base import CatalogBackend, Counts, Document
+from catalog.backends.base import ITEM_ID, CatalogBackend, Counts, Document
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of
-from catalog.items import NAME, utc_text
+from catalog.items import NAME, schema_fault, utc_text
 from catalog.products.bands import BANDS
 from catalog.search import instant, times_of
 
@@ -89,6 +89,16 @@ def widened(collection: Document, items: Iterable[Mapping[str, Any]]) -> Documen
     return {**collection, "extent": extent}
 
 
+def check_collection(document: Mapping[str, Any]) -> None:
+    """Check a collection against the core schema; ``CatalogError`` names its first fault."""
+    name = document.get("id")
+    if not isinstance(name, str) or not ITEM_ID.fullmatch(name):
+        raise CatalogError(f"collection {name!r}: an id holds A-Z a-z 0-9 _ . - only")
+    fault = schema_fault(document, "Collection") or _extent_fault(document)
+    if fault is not None:
+        raise CatalogError(f"collection {name!r} is not valid: {fault}")
+
+
 def publish(catalog: CatalogBackend, items: Iterable[Document]) -> Counts:
     """Upsert items, all or none, after making or widening the collections that they name."""
     items = list(items)
@@ -103,6 +113,21 @@ def publish(catalog: CatalogBackend, items: Iterable[Document]) -> Counts:
             documents.append(collection_document(collection_id, members))
     catalog.upsert_collections(documents)
     return catalog.upsert_items(items)
+
+
+def _extent_fault(document: Mapping[str, Any]) -> str | None:
+    """What searches of collections rely on."""
+    try:
+        for box in document["extent"]["spatial"]["bbox"]:
+            if len(box) not in (4, 6) or not all(isinstance(each, int | float) for each in box):
+                return "extent.spatial.bbox holds lists of 4 or 6 numbers"
+        for first, last in document["extent"]["temporal"]["interval"]:
+            for each in (first, last):
+                if each is not None:
+                    instant(each)
+    except (KeyError, TypeError, ValueError):
+        return "extent.temporal.interval holds pairs of times or null"
+    return None
 
 
 _KINDS = {"cloud-mask-": "cloud-mask", "synthesis-": "synthesis"}

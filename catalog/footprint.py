@@ -1,11 +1,16 @@
-"""Where an item lies: its bbox and geometry against a rectangle of longitudes and latitudes."""
+"""Where an item lies: its bbox and geometry against a rectangle or a geometry of degrees."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import shapely
 import shapely.geometry
 from shapely.errors import ShapelyError
+
+from catalog.errors import QueryError
 
 Bbox = tuple[float, float, float, float]
 """west, south, east, north in degrees; west > east crosses the antimeridian."""
@@ -32,7 +37,7 @@ def bounds_of(geometry: Mapping[str, Any]) -> Bbox:
 def intersects(item: Mapping[str, Any], bbox: Bbox) -> bool:
     """Whether an item's geometry shares a point with a bbox; touching counts."""
     own = bbox_of(item)
-    if own is None or not _overlap(own, bbox):
+    if own is None or not boxes_overlap(own, bbox):
         return False
     if item.get("geometry") is None or _inside(own, bbox):
         return True
@@ -49,6 +54,122 @@ def intersects(item: Mapping[str, Any], bbox: Bbox) -> bool:
     except (ShapelyError, ValueError, TypeError):
         # A geometry that GEOS cannot read still has its bbox, and that overlaps.
         return True
+
+
+def relates(item: Mapping[str, Any], predicate: str, stated: str) -> bool:
+    """Whether an item's geometry (else its bbox) lies so to a stated one, in plane degrees.
+
+    ``predicate`` is shapely's name, ``stated`` a text of :func:`geometry_text`. An item that lies
+    nowhere relates to nothing.
+    """
+    own = item.get("geometry")
+    box = bbox_of(item) if own is None else None
+    if own is None and box is None:
+        return False
+    try:
+        if own is None:
+            parts = [_rectangle(half, 0.0) for half in halves(box)] if box else []
+            shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+        else:
+            shape = shapely.geometry.shape(own)
+        return bool(getattr(shapely, predicate)(shape, stated_shape(stated)))
+    except (ShapelyError, ValueError, TypeError, AttributeError):
+        return False
+
+
+def geometry_text(value: Any) -> str:
+    """GeoJSON geometry, Feature or ``{"bbox": [...]}`` of a question -> checked GeoJSON text."""
+    if isinstance(value, Mapping) and "bbox" in value and "type" not in value:
+        value = _box_geometry(value["bbox"])
+    if isinstance(value, Mapping) and value.get("type") == "Feature":
+        value = value.get("geometry")
+    if not isinstance(value, Mapping) or value.get("type") not in _TYPES:
+        raise QueryError("a geometry is GeoJSON: give type and coordinates, e.g. of a Polygon")
+    try:
+        text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+        shape = shapely.geometry.shape(json.loads(text))
+        bounds = shape.bounds
+    except (ShapelyError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise QueryError(f"the {value['type']} is no usable GeoJSON") from None
+    if shape.is_empty or not all(math.isfinite(each) for each in bounds):
+        raise QueryError(f"the {value['type']} is empty or not finite")
+    if bounds[0] < -180 or bounds[2] > 180 or bounds[1] < -90 or bounds[3] > 90:
+        raise QueryError(
+            f"the {value['type']} leaves the globe: give degrees of longitude, latitude"
+        )
+    if not shape.is_valid:
+        raise QueryError(f"the {value['type']} is not valid: {shapely.is_valid_reason(shape)}")
+    return text
+
+
+def box_text(bbox: Bbox) -> str:
+    """Bbox -> GeoJSON text of the rectangle, line or point that it is, or of its two halves."""
+    return json.dumps(_plain(_box_geometry(list(bbox))), separators=(",", ":"))
+
+
+@lru_cache(maxsize=64)
+def stated_shape(text: str) -> Any:
+    """GeoJSON text -> shapely geometry, kept for the next item."""
+    shape = shapely.geometry.shape(json.loads(text))
+    shapely.prepare(shape)
+    return shape
+
+
+def stated_bounds(text: str) -> Bbox:
+    """GeoJSON text -> west, south, east, north."""
+    west, south, east, north = stated_shape(text).bounds
+    return float(west), float(south), float(east), float(north)
+
+
+def _box_geometry(numbers: Any) -> dict[str, Any]:
+    if not isinstance(numbers, list) or len(numbers) not in (4, 6):
+        raise QueryError("a BBOX has four numbers: west, south, east, north")
+    half = len(numbers) // 2
+    try:
+        west, south, east, north = (float(numbers[index]) for index in (0, 1, half, half + 1))
+    except (TypeError, ValueError):
+        raise QueryError("a BBOX has four numbers: west, south, east, north") from None
+    if south > north:
+        raise QueryError("a BBOX has south above north")
+    parts = [
+        shapely.geometry.mapping(_rectangle(half_box, 0.0))
+        for half_box in halves((west, south, east, north))
+    ]
+    if len(parts) == 1:
+        return dict(parts[0])
+    if all(part["type"] == "Polygon" for part in parts):
+        return {"type": "MultiPolygon", "coordinates": [part["coordinates"] for part in parts]}
+    return {"type": "GeometryCollection", "geometries": parts}
+
+
+def _plain(geometry: Mapping[str, Any]) -> dict[str, Any]:
+    """A geometry with its type and coordinates only, without heights."""
+    if geometry.get("type") not in _TYPES:
+        raise ValueError("no geometry")
+    if geometry["type"] == "GeometryCollection":
+        return {
+            "type": geometry["type"],
+            "geometries": [_plain(part) for part in geometry["geometries"]],
+        }
+    return {"type": geometry["type"], "coordinates": _flat(geometry["coordinates"], 0)}
+
+
+def _flat(value: Any, depth: int) -> Any:
+    if depth > 4 or not isinstance(value, list | tuple):
+        raise ValueError("coordinates are nested lists of numbers")
+    if value and not isinstance(value[0], list | tuple):
+        if len(value) not in (2, 3):
+            raise ValueError("a position has two or three numbers")
+        if any(isinstance(each, bool) for each in value):
+            raise ValueError("a position has numbers")
+        return [float(value[0]), float(value[1])]
+    return [_flat(part, depth + 1) for part in value]
+
+
+_TYPES = (
+    "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon",
+    "GeometryCollection",
+)  # fmt: skip
 
 
 def halves(bbox: Bbox) -> list[Bbox]:
@@ -71,7 +192,8 @@ def _points(value: Any) -> Iterator[Sequence[float]]:
             yield from _points(part)
 
 
-def _overlap(one: Bbox, other: Bbox) -> bool:
+def boxes_overlap(one: Bbox, other: Bbox) -> bool:
+    """Whether two boxes share a point, in degrees; touching counts."""
     return any(
         a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
         for a in halves(one)

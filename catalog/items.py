@@ -144,6 +144,15 @@ def validate_item(item: Mapping[str, Any]) -> None:
         raise CatalogError(f"item {item.get('id')!r} is not valid: {fault}")
 
 
+def outline_fault(item: Mapping[str, Any]) -> str | None:
+    """First thing wrong with an item in what this program relies on, without the schema."""
+    if not isinstance(item.get("id"), str) or not ITEM_ID.fullmatch(item["id"]):
+        return "an id holds A-Z a-z 0-9 _ . - only"
+    if item.get("stac_version") != "1.1.0":
+        return f"its STAC version is {item.get('stac_version')!r}, not '1.1.0'"
+    return _shape_fault(item) or _time_fault(item)
+
+
 def utc_text(value: datetime) -> str:
     """Aware time -> RFC 3339 text in UTC, with decimals only where there are any."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -179,13 +188,10 @@ def _source_link(item: Mapping[str, Any]) -> Document:
 
 def _fault(item: Mapping[str, Any]) -> str | None:
     """First thing wrong with an item, in words; ``None`` where nothing is."""
-    if not isinstance(item.get("id"), str) or not ITEM_ID.fullmatch(item["id"]):
-        return "an id holds A-Z a-z 0-9 _ . - only"
-    if item.get("stac_version") != "1.1.0":
-        return f"its STAC version is {item.get('stac_version')!r}, not '1.1.0'"
-    fault = _shape_fault(item) or _schema_fault(item) or field_fault(item)
-    if fault is not None:
-        return fault
+    return outline_fault(item) or schema_fault(item, "Feature") or field_fault(item)
+
+
+def _time_fault(item: Mapping[str, Any]) -> str | None:
     try:
         first, last = times_of(item)
         if item["properties"].get("datetime") is not None:
@@ -216,18 +222,19 @@ def _shape_fault(item: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _schema_fault(item: Mapping[str, Any]) -> str | None:
+def schema_fault(document: Mapping[str, Any], kind: str) -> str | None:
+    """What STAC's core schema of a kind, Feature or Collection, finds wrong; None for nothing."""
     try:
-        document = json.loads(json.dumps(dict(item)))  # as a reader will have it: tuples are lists
+        plain = json.loads(json.dumps(dict(document)))  # as a reader will have it: tuples are lists
     except (TypeError, ValueError) as error:
         return f"it is no JSON: {error}"
-    faults = list(_validator().iter_errors(document))
+    faults = list(_validator(kind).iter_errors(plain))
     return _first_fault(faults) if faults else None
 
 
 @cache
-def _validator() -> Any:
-    """Validator of items by the schemas that pystac carries.
+def _validator(kind: str) -> Any:
+    """Validator of items or collections by the schemas that pystac carries.
 
     It is kept: pystac makes one for each item, and checks the schema itself each time, which takes
     nearly as long as to check the item.
@@ -236,8 +243,9 @@ def _validator() -> Any:
     from pystac.stac_object import STACObjectType
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
+    kinds = {"Feature": STACObjectType.ITEM, "Collection": STACObjectType.COLLECTION}
     carried = JsonSchemaSTACValidator()
-    uri = carried.schema_uri_map.get_object_schema_uri(STACObjectType.ITEM, "1.1.0")
+    uri = carried.schema_uri_map.get_object_schema_uri(kinds[kind], "1.1.0")
     schema = carried.schema_cache[str(uri)]
     return validator_for(schema)(schema, registry=carried.registry)
 

@@ -1,22 +1,36 @@
 """What may be asked of a catalogue, and whether an item answers it."""
 
 import calendar
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalog.errors import CatalogError, QueryError
-from catalog.footprint import Bbox, intersects
+from catalog.footprint import Bbox, geometry_text, intersects, relates
+from catalog.moments import instant as instant
+
+if TYPE_CHECKING:
+    from catalog.filters.tree import Node, Property
 
 Interval = tuple[datetime | None, datetime | None]
 """Half-open span ``[start, end)`` in UTC; ``None`` is an open end."""
 
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A property that items are put in order of; those that lack it come last."""
+
+    field: "Property"
+    descending: bool = False
+
+
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
+MAX_SORT = 8
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 """Dates outside these years are taken for mistakes: an open end is written ``..``."""
 
@@ -42,10 +56,16 @@ class Query:
     """Highest ``eo:cloud_cover`` in percent; items that do not say it are left out."""
     superseded: bool = True
     """Whether deliveries that another one supersedes are found too."""
+    intersects: str | None = None
+    """GeoJSON text of a geometry that the item's meets, as ``footprint.geometry_text`` writes it."""
+    filter: "Node | None" = None
+    """What ``filters.parse_filter`` made of CQL2."""
+    sortby: tuple[SortKey, ...] = ()
+    """Order; where it leaves a choice, and by default: latest first, then collection, id."""
     limit: int = DEFAULT_LIMIT
     """Most items on one page."""
     token: str | None = None
-    """``next_token`` of the page before."""
+    """``next_token`` or ``previous_token`` of a page of the same search."""
 
 
 def parse_query(
@@ -58,6 +78,9 @@ def parse_query(
     level: str | None = None,
     max_cloud: float | None = None,
     superseded: bool = True,
+    intersects: str | Mapping[str, Any] | None = None,
+    filter: "str | Mapping[str, Any] | Node | None" = None,
+    sortby: "str | Iterable[str | SortKey]" = (),
     limit: int = DEFAULT_LIMIT,
     token: str | None = None,
 ) -> Query:
@@ -67,6 +90,8 @@ def parse_query(
     if not 1 <= limit <= MAX_LIMIT:
         raise QueryError(f"limit {limit} is out of range: give 1 to {MAX_LIMIT}")
     tiles = (tile,) if isinstance(tile, str) else tile
+    if bbox is not None and intersects is not None:
+        raise QueryError("bbox and intersects exclude each other: give one of them")
     return Query(
         collections=tuple(collections),
         ids=tuple(ids),
@@ -76,6 +101,9 @@ def parse_query(
         level=level,
         max_cloud=max_cloud,
         superseded=superseded,
+        intersects=None if intersects is None else parse_geometry(intersects),
+        filter=_parsed(filter),
+        sortby=parse_sort(sortby),
         limit=limit,
         token=token,
     )
@@ -122,6 +150,38 @@ def parse_bbox(value: str | Sequence[float]) -> Bbox:
     return west, south, east, north
 
 
+def parse_geometry(value: str | Mapping[str, Any]) -> str:
+    """GeoJSON (text, or read) or WKT -> checked GeoJSON text."""
+    if not isinstance(value, str):
+        return geometry_text(value)
+    try:
+        read = json.loads(value) if value.lstrip().startswith("{") else _from_wkt(value)
+    except (ValueError, RecursionError):
+        raise QueryError(f"geometry {value[:60]!r} is neither GeoJSON nor WKT") from None
+    return geometry_text(read)
+
+
+def parse_sort(fields: "str | Iterable[str | SortKey]") -> tuple[SortKey, ...]:
+    """``-eo:cloud_cover,datetime`` -> keys; ``-`` is downwards, ``+`` or nothing upwards."""
+    from catalog.filters.tree import property_named
+
+    listed = fields.split(",") if isinstance(fields, str) else fields
+    keys: list[SortKey] = []
+    for field in listed:
+        if isinstance(field, SortKey):
+            keys.append(field)
+            continue
+        # A plus in a URL arrives as a space.
+        name = field.strip().removeprefix("+").removeprefix("-").strip()
+        keys.append(SortKey(property_named(name), field.strip().startswith("-")))
+    if len(keys) > MAX_SORT:
+        raise QueryError(f"sorting by {len(keys)} properties: at most {MAX_SORT}")
+    for key in keys:
+        if key.field.kind in ("geometry", "array"):
+            raise QueryError(f"nothing can be sorted by {key.field.path[-1]}")
+    return tuple(keys)
+
+
 def normalise_tile(text: str) -> str:
     """``31UES``, ``T31UES`` or ``MGRS-31UES`` -> ``31UES``; ``QueryError`` where there is none."""
     found = _TILE.fullmatch(text.strip().upper())
@@ -150,7 +210,11 @@ def matches(item: Mapping[str, Any], query: Query) -> bool:
         return False
     if query.datetime is not None and not _overlaps(times_of(item), query.datetime):
         return False
-    return query.bbox is None or intersects(item, query.bbox)
+    if query.bbox is not None and not intersects(item, query.bbox):
+        return False
+    if query.intersects is not None and not relates(item, "intersects", query.intersects):
+        return False
+    return query.filter is None or _holds(query.filter, item)
 
 
 def times_of(item: Mapping[str, Any]) -> tuple[datetime, datetime]:
@@ -174,27 +238,35 @@ def tile_of(item: Mapping[str, Any]) -> str | None:
     return code.removeprefix("MGRS-") if isinstance(code, str) else None
 
 
-@lru_cache(maxsize=1 << 16)
-def instant(text: str) -> datetime:
-    """RFC 3339 time (UTC where it names no zone) -> aware datetime in UTC; else ``ValueError``."""
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no RFC 3339 time")
-    # Deliveries write up to nine decimals; the clock here ends at microseconds.
-    decimals = (found[3] or "")[:6].ljust(6, "0")
-    zone = (found[4] or "Z").upper().replace("Z", "+00:00")
-    value = datetime.fromisoformat(f"{found[1]}T{found[2]}.{decimals}{zone}")
-    return value.astimezone(UTC)
-
-
 _TILE = re.compile(r"(?:MGRS-|T)?(0?[1-9]|[1-5]\d|60)([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])", re.ASCII)
 _COLUMNS = {1: "ABCDEFGH", 2: "JKLMNPQR", 0: "STUVWXYZ"}
 # Letters of the 100 km columns repeat every three zones (NGA.STND.0037, section 3).
 _DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
-)
 _TICK = timedelta(microseconds=1)
+
+
+def _parsed(value: "str | Mapping[str, Any] | Node | None") -> "Node | None":
+    if not isinstance(value, str | Mapping):
+        return value
+    from catalog.filters.reading import parse_filter  # its parser is loaded only where asked for
+
+    return parse_filter(value)
+
+
+def _holds(node: "Node", item: Mapping[str, Any]) -> bool:
+    from catalog.filters.evaluation import holds
+
+    return holds(node, item)
+
+
+def _from_wkt(text: str) -> Any:
+    import shapely
+    from shapely.errors import ShapelyError
+
+    try:
+        return json.loads(shapely.to_geojson(shapely.from_wkt(text)))
+    except ShapelyError:
+        raise ValueError("no WKT") from None
 
 
 def _span(part: str, text: str) -> tuple[datetime, datetime]:

@@ -1,5 +1,6 @@
-"""The seven classes of a decoded mask: codes, names, colours and the order in which they win."""
+"""Classes of a decoded mask and the order in which they win; what a synthesis shows; colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 NO_OBSERVATION = 0
@@ -22,7 +23,7 @@ SEEN = (CLEAR, SNOW, WATER)
 
 @dataclass(frozen=True, slots=True)
 class MaskClass:
-    """One class of a decoded mask."""
+    """One class of a decoded mask, or one status of a synthesis."""
 
     code: int
     name: str
@@ -46,13 +47,30 @@ CLASSES: tuple[MaskClass, ...] = (
     MaskClass(WATER, "water", (38, 98, 190, 255), "water, seen"),
 )
 
+STATUSES: tuple[MaskClass, ...] = (
+    MaskClass(0, "nodata", (217, 217, 217, 0), "never observed"),
+    MaskClass(1, "cloud_or_shadow", (228, 87, 107, 255), "never seen clear"),
+    MaskClass(2, "snow", (143, 220, 245, 255), "snow on the ground"),
+    MaskClass(3, "water", (47, 128, 195, 255), "water"),
+    MaskClass(4, "land", (185, 201, 138, 255), "clear land"),
+)
+"""What a pixel of a synthesis shows, by its code in the layer ``status``."""
+
 NAMES: tuple[str, ...] = tuple(each.name for each in CLASSES)
 """Name of each class, by its code."""
 
 
-def palette() -> dict[int, tuple[int, int, int, int]]:
+def palette(classes: Sequence[MaskClass] = CLASSES) -> dict[int, tuple[int, int, int, int]]:
     """Code -> (red, green, blue, alpha), as rasterio's ``write_colormap`` takes it."""
-    return {each.code: each.colour for each in CLASSES}
+    return {each.code: each.colour for each in classes}
+
+
+def described(classes: Sequence[MaskClass] = CLASSES) -> list[dict[str, int | str]]:
+    """Classes as STAC's ``classification:classes`` lists them, colours included."""
+    return [
+        {"value": c.code, "name": c.name, "description": c.description, "color_hint": c.hex}
+        for c in classes
+    ]
 
 
 def first(codes: list[int]) -> int:

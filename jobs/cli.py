@@ -31,6 +31,7 @@ COMMANDS = {
     "explain-mask": "explain_mask",
     "verify": "verify",
     "gc": "gc",
+    "serve": "serve",
     "demo": "demo",
 }
 """Name -> module of ``jobs.commands``, in the order of the help; each holds a ``command``."""

@@ -186,6 +186,7 @@ def write_file(task: AssetTask) -> dict[str, Any]:
         nodata=layer.nodata,
         scale=layer.scale,
         description=layer.asset,
+        colours=layer.colours,
         average=layer.average,
     )
     return file_fields(path)

@@ -202,7 +202,7 @@ def _explain_cube(_workspace: "Workspace", item: Document, place: Place) -> Docu
     masks = [
         MaskReading(each.name)
         for each in encodings()
-        if each.name in _MAIN_MASKS and each.reads[0] in held
+        if each.name in MAIN_MASKS and each.reads[0] in held
     ]
     groups = [
         {
@@ -219,7 +219,7 @@ def _explain_cube(_workspace: "Workspace", item: Document, place: Place) -> Docu
     return {"kind": "cube", "level": cube.spec.level, "groups": groups}
 
 
-_MAIN_MASKS = ("scl", "clm", "classi")
+MAIN_MASKS = ("scl", "clm", "classi")
 """The mask that says of each level what is seen."""
 
 

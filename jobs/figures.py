@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cube.classes import STATUSES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -22,13 +24,7 @@ CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
 )
 """Red, green, blue of the classes of decoded masks, by code."""
 
-_STATUS_COLOURS = (
-    (217, 217, 217),
-    (228, 87, 107),
-    (143, 220, 245),
-    (47, 128, 195),
-    (185, 201, 138),
-)
+_STATUS_COLOURS = tuple(each.colour[:3] for each in STATUSES)
 _NO_VALUE = 226
 _USABLE = (1, 5, 6)
 _NO_DATE = -10000

@@ -8,7 +8,7 @@ from typing import Any
 from catalog.backends.base import Document
 from catalog.collections import cloud_mask_collection
 from catalog.items import Recipe, derived_item, utc_text
-from cube.classes import CLASSES, CLOUD, NO_OBSERVATION, SEEN, THIN_CLOUD
+from cube.classes import CLASSES, CLOUD, NO_OBSERVATION, SEEN, THIN_CLOUD, described
 from cube.grid import Extent, lonlat
 from cube.masks import encoding
 from jobs.job import TileParams
@@ -104,10 +104,7 @@ def _about_mask(title: str) -> dict[str, Any]:
         "title": title,
         "roles": ["data", "classification"],
         "raster:bands": [{"data_type": "uint8", "nodata": NO_OBSERVATION}],
-        "classification:classes": [
-            {"value": c.code, "name": c.name, "description": c.description, "color_hint": c.hex}
-            for c in CLASSES
-        ],
+        "classification:classes": described(),
     }
 
 

@@ -44,6 +44,8 @@ class Layer:
     average: bool = True
     """Whether overviews average; else they take the nearest."""
     roles: tuple[str, ...] = ("data",)
+    colours: Mapping[int, tuple[int, int, int, int]] | None = None
+    """Colour table of the file: value -> red, green, blue, alpha."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the asset; ``raster:bands`` adds to the one band's."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.collections import synthesis_collection
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
+from cube.classes import STATUSES, described, palette
 from cube.composite import DATE_NODATA, FurtherLayer
 from cube.directional import DirectionalParams, remarks
 from cube.facts import DateFacts
@@ -24,7 +25,9 @@ from jobs.runner.publish import percent
 from jobs.synthesis_params import SynthesisParams
 
 VERSION = "2"
-"""Version of the job: raised when the same inputs would give other numbers."""
+"""Version of the job: raised when the same inputs would give other numbers or other files.
+
+2: the file of ``status`` has a colour table, and items say the share of each date."""
 
 
 def window(period: Period, params: SynthesisParams) -> tuple[date, date]:
@@ -178,7 +181,7 @@ def tally(made: Layers) -> list[int]:
 
 def about(counts: Sequence[int], _params: Any) -> dict[str, Any]:
     """Pixels by status -> cloud cover, clear share and shown classes of the item, or that none is clear."""
-    names = [each["name"] for each in _STATUS_CLASSES]
+    names = [each.name for each in STATUSES]
     clear = sum(counts[2:])
     found = {
         "eo:cloud_cover": percent(counts[1], sum(counts[1:])),
@@ -230,17 +233,13 @@ def _quality_layer(name: str, key: str, title: str | None) -> Layer:
     own = dict(about)
     title = title or str(own.pop("title"))
     roles = ("data", "quality")
-    return Layer(name, dtype, nodata, title, key, average=average, roles=roles, about=own)
+    colours = palette(STATUSES) if name == "status" else None
+    return Layer(
+        name, dtype, nodata, title, key, average=average, roles=roles, colours=colours, about=own
+    )
 
 
 _COMMON = {"coastal", "blue", "green", "red", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22"}
-_STATUS_CLASSES = [
-    {"value": 0, "name": "nodata", "description": "never observed"},
-    {"value": 1, "name": "cloud_or_shadow", "description": "never seen clear"},
-    {"value": 2, "name": "snow", "description": "snow on the ground"},
-    {"value": 3, "name": "water", "description": "water"},
-    {"value": 4, "name": "land", "description": "clear land"},
-]
 _QUALITY: dict[str, tuple[str, float | None, bool, dict[str, Any]]] = {
     "weight": ("float32", None, True, {}),
     "date": ("int16", float(DATE_NODATA), False, {}),
@@ -250,7 +249,7 @@ _QUALITY: dict[str, tuple[str, float | None, bool, dict[str, Any]]] = {
         False,
         {
             "title": "What the pixel shows",
-            "classification:classes": _STATUS_CLASSES,
+            "classification:classes": described(STATUSES),
         },
     ),
     "clear_count": ("uint8", None, False, {"title": "Dates on which the ground was seen"}),

@@ -19,12 +19,17 @@ def open_catalog(url: str, *, create: bool = True) -> CatalogBackend:
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return SqliteCatalog(Path(rest[1:]), create=create)
     if scheme in ("postgresql", "postgres"):
-        raise BackendError(
-            f"catalogue {_shown(url)}: PostgreSQL needs the extra 'pgstac', which this version of "
-            "clearcube does not have; use sqlite:///PATH"
-        )
+        try:
+            from catalog.backends.pgstac import PgstacCatalog
+        except ImportError as error:
+            raise BackendError(
+                f"catalogue {_shown(url)}: PostgreSQL needs {error.name}; install clearcube[pgstac]"
+            ) from None
+        return PgstacCatalog(url, create=create)
     known = f"{scheme!r} is no kind of catalogue" if separator else "this is no URL"
-    raise BackendError(f"catalogue {_shown(url)}: {known}; use sqlite:///PATH")
+    raise BackendError(
+        f"catalogue {_shown(url)}: {known}; use sqlite:///PATH or postgresql://HOST/DATABASE"
+    )
 
 
 def _shown(url: str) -> str:

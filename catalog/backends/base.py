@@ -1,15 +1,20 @@
 """What a catalogue can do, whatever keeps it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from catalog.ordering import Key, place_of, token_of
 from catalog.search import Query
 
 Document = dict[str, Any]
 """A STAC collection or item as JSON."""
+
+Check = Callable[[Document | None, Document], None]
+"""Called within a write with what is there (None where nothing is) and what is given; what it
+raises undoes the whole write."""
 
 ITEM_ID = re.compile(r"[A-Za-z0-9_.-]+")
 """What an id may be made of: it is part of URLs and of file names."""
@@ -31,11 +36,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search, latest first, then by collection and id."""
+    """One page of a search, in its order."""
 
     items: list[Document] = field(default_factory=list)
     next_token: str | None = None
     """Token of the page after; ``None`` on the last one."""
+    previous_token: str | None = None
+    """Token of the page before; ``None`` on the first one."""
     matched: int | None = None
     """Items on all pages together; counted for the first page only."""
 
@@ -52,7 +59,9 @@ class CatalogBackend(Protocol):
         """What :func:`catalog.backends.open_catalog` opens it with."""
         ...
 
-    def upsert_collections(self, collections: Iterable[Document]) -> Counts:
+    def upsert_collections(
+        self, collections: Iterable[Document], *, check: Check | None = None
+    ) -> Counts:
         """Create or replace collections; one that is there already as given is left alone."""
         ...
 
@@ -64,7 +73,14 @@ class CatalogBackend(Protocol):
         """One collection; ``ItemNotFoundError`` where there is none."""
         ...
 
-    def upsert_items(self, items: Iterable[Document]) -> Counts:
+    def delete_collection(self, collection_id: str, *, check: Check | None = None) -> int:
+        """Delete a collection and its items, all in one; how many items there were.
+
+        ``check`` is given the collection twice; ``ItemNotFoundError`` where there is none.
+        """
+        ...
+
+    def upsert_items(self, items: Iterable[Document], *, check: Check | None = None) -> Counts:
         """Create or replace items, all or none of them.
 
         An item that differs in ``created`` and ``updated`` only is unchanged and not written; one
@@ -80,8 +96,11 @@ class CatalogBackend(Protocol):
         """The items of an id, in order of collection; empty where there is none."""
         ...
 
-    def delete_items(self, keys: Iterable[tuple[str, str]]) -> int:
-        """Delete items by (collection, id), all in one; how many were there."""
+    def delete_items(self, keys: Iterable[tuple[str, str]], *, check: Check | None = None) -> int:
+        """Delete items by (collection, id), all in one; how many were there.
+
+        ``check`` is given each that is there, twice.
+        """
         ...
 
     def search(self, query: Query) -> Page:
@@ -100,6 +119,24 @@ class CatalogBackend(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def page_of(
+    documents: list[Document], query: Query, keys: Sequence[Key], matched: int | None, *, back: bool
+) -> Page:
+    """The items that a store gave, one more than the page holds where there are more -> page."""
+    more = len(documents) > query.limit
+    items = documents[: query.limit]
+    if back:
+        items.reverse()
+    after = more if not back else bool(items)
+    before = more if back else query.token is not None and bool(items)
+    return Page(
+        items=items,
+        next_token=token_of(place_of(items[-1], keys)) if after else None,
+        previous_token=token_of(place_of(items[0], keys), back=True) if before else None,
+        matched=matched,
+    )
 
 
 def search_all(catalog: CatalogBackend, query: Query) -> Iterator[Document]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from catalog.backends.base import CatalogBackend, Counts, search_all
+from catalog.backends.base import CatalogBackend, Counts, Document, search_all
+from catalog.backends.contract_filters import FILTERS, filtered_items
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError, QueryError
-from catalog.search import Query
+from catalog.ordering import in_order
+from catalog.search import Query, parse_query
 from catalog.testing import fill, found, make_collection, make_item
 
 
@@ -259,6 +261,101 @@ class BackendTests:
     def test_bad_tokens_are_refused(self, catalog: CatalogBackend, token: str) -> None:
         with pytest.raises(QueryError, match="no page of this search"):
             catalog.search(Query(token=token))
+
+    # Filters, geometries, order
+
+    def test_filters(self, catalog: CatalogBackend) -> None:
+        fill(catalog, filtered_items())
+        got = {text: " ".join(sorted(found(catalog, filter=text))) for text, _ in FILTERS}
+        assert got == dict(FILTERS)
+
+    def test_intersects_is_exact(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item("a", bbox=(0, 0, 1, 1)), make_item("b", bbox=(2, 0, 3, 1))])
+        corner = {"type": "Polygon", "coordinates": [[[0.5, -1], [4, -1], [4, 0.5], [0.5, -1]]]}
+        assert found(catalog, intersects=corner) == ["b"]
+        assert found(catalog, intersects="POINT (1 1)") == ["a"]
+        assert found(catalog, intersects="LINESTRING (0.5 0.5, 2.5 0.5)") == ["a", "b"]
+        assert found(catalog, intersects="POINT (1.5 1)") == []
+
+    def test_sorting_puts_what_is_absent_last(self, catalog: CatalogBackend) -> None:
+        fill(
+            catalog,
+            [
+                make_item("a", eo__cloud_cover=10.01, x="b"),
+                make_item("b", eo__cloud_cover=9, x="a", datetime="2020-01-01T00:00:00Z"),
+                make_item("c", eo__cloud_cover="7", x=2),
+                make_item("d", eo__cloud_cover=1.8, x=10),
+                make_item("e"),
+            ],
+        )
+        assert found(catalog, sortby="eo:cloud_cover") == ["d", "b", "a", "c", "e"]
+        assert found(catalog, sortby="-properties.eo:cloud_cover") == ["a", "b", "d", "c", "e"]
+        assert found(catalog, sortby="x") == ["c", "d", "b", "a", "e"]
+        assert found(catalog, sortby="-id") == ["e", "d", "c", "b", "a"]
+        assert found(catalog, sortby="+datetime,-id") == ["e", "d", "c", "a", "b"]
+
+    @pytest.mark.parametrize("order", ["", "eo:cloud_cover", "-eo:cloud_cover,id", "datetime"])
+    def test_pages_go_both_ways(self, catalog: CatalogBackend, order: str) -> None:
+        clouds = [None, 5, 1, 5, None, 2, 5]
+        items = [make_item(f"i{n}", eo__cloud_cover=c) for n, c in enumerate(clouds)]
+        fill(catalog, items)
+        query = parse_query(sortby=order.split(",") if order else (), limit=3)
+        whole = [item["id"] for item in search_all(catalog, replace(query, limit=100))]
+        assert whole == [item["id"] for item in in_order(items, query.sortby)]
+        first = catalog.search(query)
+        second = catalog.search(replace(query, token=first.next_token))
+        third = catalog.search(replace(query, token=second.next_token))
+        pages = [[item["id"] for item in page.items] for page in (first, second, third)]
+        assert pages == [whole[:3], whole[3:6], whole[6:]]
+        assert (first.previous_token, third.next_token) == (None, None)
+        back = catalog.search(replace(query, token=third.previous_token))
+        assert [item["id"] for item in back.items] == pages[1]
+        start = catalog.search(replace(query, token=back.previous_token))
+        assert [item["id"] for item in start.items] == pages[0]
+        assert start.previous_token is None
+        again = catalog.search(replace(query, token=start.next_token))
+        assert [item["id"] for item in again.items] == pages[1]
+
+    def test_a_token_of_another_order_is_refused(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item(name) for name in "abc"])
+        token = catalog.search(Query(limit=1)).next_token
+        with pytest.raises(QueryError, match="no page of this search"):
+            catalog.search(parse_query(sortby="eo:cloud_cover", limit=1, token=token))
+
+    # Writing under a condition
+
+    def test_a_check_sees_both_and_undoes_all(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item("a")])
+        seen: list[tuple[str | None, str]] = []
+
+        def check(old: Document | None, new: Document) -> None:
+            seen.append((None if old is None else old["id"], new["id"]))
+            if old is not None:
+                raise CatalogError("it is there")
+
+        with pytest.raises(CatalogError, match="it is there"):
+            catalog.upsert_items([make_item("b"), make_item("a", note="x")], check=check)
+        assert seen == [(None, "b"), ("a", "a")]
+        assert found(catalog) == ["a"]
+
+    def test_a_check_keeps_items_from_being_deleted(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item("a")])
+
+        def check(old: Document | None, _: Document) -> None:
+            raise CatalogError(f"{old and old['id']} stays")
+
+        with pytest.raises(CatalogError, match="a stays"):
+            catalog.delete_items([("sentinel-2-l2a", "a")], check=check)
+        assert found(catalog) == ["a"]
+
+    def test_a_collection_goes_with_its_items(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item("a"), make_item("b", collection="cubes")])
+        assert catalog.delete_collection("cubes") == 1
+        assert [each["id"] for each in catalog.collections()] == ["sentinel-2-l2a"]
+        assert found(catalog) == ["a"]
+        assert found(catalog, bbox=(4, 50, 5, 51)) == ["a"]
+        with pytest.raises(ItemNotFoundError, match="no collection 'cubes'"):
+            catalog.delete_collection("cubes")
 
     # Delete, threads, closing
 

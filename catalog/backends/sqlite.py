@@ -4,22 +4,26 @@ Any number of processes may read while one writes (write-ahead log); writers wai
 The file belongs on a local disk: the write-ahead log needs memory shared by all who have it open.
 """
 
-import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from catalog.backends.base import ITEM_ID, Counts, Document, Page
-from catalog.backends.sqlite_query import DAY, next_token, order, ticks, where
+from catalog.backends.base import Check, Counts, Document, Page, page_of
+from catalog.backends.filter_sql import beyond, order_by
+from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
+from catalog.backends.sqlite_filter import add_functions
+from catalog.backends.sqlite_query import DAY, DIALECT, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
-from catalog.errors import BackendError, CatalogError, ItemNotFoundError
-from catalog.footprint import Bbox, bbox_of, intersects
-from catalog.search import Query, tile_of, times_of
+from catalog.errors import BackendError, ItemNotFoundError
+from catalog.footprint import Bbox
+from catalog.moments import ticks
+from catalog.ordering import keys_of, read_token
+from catalog.search import Query
 
 
 class SqliteCatalog:
@@ -54,14 +58,17 @@ class SqliteCatalog:
         """What ``open_catalog`` opens it with."""
         return f"sqlite:///{self._path}"
 
-    def upsert_collections(self, collections: Iterable[Document]) -> Counts:
+    def upsert_collections(
+        self, collections: Iterable[Document], *, check: Check | None = None
+    ) -> Counts:
         """Create or replace collections; one that is there already as given is left alone."""
-        rows = [(str(document["id"]), _encoded(document)) for document in collections]
-        tally = _Tally()
+        rows = [(str(document["id"]), encoded(document)) for document in collections]
+        tally = Tally()
         with self._errors(), self._transaction() as db:
             for name, text in rows:
                 old = db.execute("SELECT content FROM collections WHERE id = ?", (name,)).fetchone()
-                if tally.same(old, text):
+                allowed(check, old and old[0], text)
+                if tally.same(old and old[0], text):
                     continue
                 db.execute(
                     "INSERT INTO collections (id, content) VALUES (?, ?)"
@@ -74,7 +81,7 @@ class SqliteCatalog:
         """Every collection, in order of id."""
         with self._errors():
             rows = self._connection().execute("SELECT content FROM collections ORDER BY id")
-            return [json.loads(text) for (text,) in rows]
+            return [decoded(text) for (text,) in rows]
 
     def collection(self, collection_id: str) -> Document:
         """One collection; ``ItemNotFoundError`` where there is none."""
@@ -86,13 +93,26 @@ class SqliteCatalog:
             )
         if row is None:
             raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
-        return _document(row[0])
+        return decoded(row[0])
 
-    def upsert_items(self, items: Iterable[Document]) -> Counts:
+    def delete_collection(self, collection_id: str, *, check: Check | None = None) -> int:
+        """Delete a collection and its items, all in one; how many items there were."""
+        with self._errors(), self._transaction() as db:
+            row = db.execute(
+                "SELECT content FROM collections WHERE id = ?", (collection_id,)
+            ).fetchone()
+            if row is None:
+                raise ItemNotFoundError(f"no collection {collection_id!r} in {self._path}")
+            allowed(check, row[0], row[0])
+            gone = db.execute("DELETE FROM items WHERE collection = ?", (collection_id,)).rowcount
+            db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+        return gone
+
+    def upsert_items(self, items: Iterable[Document], *, check: Check | None = None) -> Counts:
         """Create or replace items, all or none of them."""
         # Encoded before the lock is taken: `items` may come slowly, from a network.
-        rows = [_Row(item) for item in items]
-        tally = _Tally()
+        rows = [Row(item) for item in items]
+        tally = Tally()
         with self._errors(), self._transaction() as db:
             known = {name for (name,) in db.execute("SELECT id FROM collections")}
             for row in rows:
@@ -101,23 +121,16 @@ class SqliteCatalog:
                         f"item {row.id!r}: no collection {row.collection!r} in {self._path}; "
                         "upsert the collection before its items"
                     )
-                _upsert(db, row, tally)
+                _upsert(db, row, tally, check)
         return tally.counts()
 
     def item(self, collection_id: str, item_id: str) -> Document:
         """One item; ``ItemNotFoundError`` where there is none."""
         with self._errors():
-            row = (
-                self._connection()
-                .execute(
-                    "SELECT content FROM items WHERE collection = ? AND id = ?",
-                    (collection_id, item_id),
-                )
-                .fetchone()
-            )
+            row = self._connection().execute(_ITEM, (collection_id, item_id)).fetchone()
         if row is None:
             raise ItemNotFoundError(f"no item {item_id!r} in {collection_id!r} of {self._path}")
-        return _document(row[0])
+        return decoded(row[0])
 
     def find(self, item_id: str) -> list[Document]:
         """The items of an id, in order of collection; empty where there is none."""
@@ -125,41 +138,41 @@ class SqliteCatalog:
             rows = self._connection().execute(
                 "SELECT content FROM items WHERE id = ? ORDER BY collection", (item_id,)
             )
-            return [json.loads(text) for (text,) in rows]
+            return [decoded(text) for (text,) in rows]
 
-    def delete_items(self, keys: Iterable[tuple[str, str]]) -> int:
+    def delete_items(self, keys: Iterable[tuple[str, str]], *, check: Check | None = None) -> int:
         """Delete items by (collection, id), all in one; how many were there."""
         gone = 0
         wanted = list(keys)
         with self._errors(), self._transaction() as db:
             for key in wanted:
+                if check is not None:
+                    for (text,) in db.execute(_ITEM, key).fetchall():
+                        allowed(check, text, text)
                 gone += db.execute(
                     "DELETE FROM items WHERE collection = ? AND id = ?", key
                 ).rowcount
         return gone
 
     def search(self, query: Query) -> Page:
-        """One page of the items that a query asks for, latest first."""
-        condition, values = where(query)
-        after, position = order(query)
-        page = (
-            f"SELECT content, t0, collection, id FROM items WHERE {condition} AND {after} "
-            "ORDER BY t0 DESC, collection, id LIMIT ?"
-        )
-        count = f"SELECT count(*) FROM items WHERE {condition}"
+        """One page of the items that a query asks for."""
+        keys = keys_of(query.sortby)
+        asked, values = where(query)
+        count, bound = f"SELECT count(*) FROM items WHERE {asked}", list(values)
+        back = False
+        if query.token is not None:
+            place, back = read_token(query.token, keys)
+            asked = f"{asked} AND {beyond(keys, place, DIALECT, values, back=back)}"
+        order = order_by(keys, DIALECT, back=back)
+        page = f"SELECT content FROM items WHERE {asked} ORDER BY {order} LIMIT ?"
         with self._errors():
             db = self._connection()
-            rows = db.execute(page, [*values, *position, query.limit + 1]).fetchall()
-            more = len(rows) > query.limit
-            rows = rows[: query.limit]
+            rows = db.execute(page, [*values, query.limit + 1]).fetchall()
             matched = None
             if query.token is None:
-                matched = db.execute(count, values).fetchone()[0] if more else len(rows)
-        return Page(
-            items=[json.loads(row[0]) for row in rows],
-            next_token=next_token(*rows[-1][1:]) if more else None,
-            matched=matched,
-        )
+                many = len(rows) > query.limit
+                matched = db.execute(count, bound).fetchone()[0] if many else len(rows)
+        return page_of([decoded(text) for (text,) in rows], query, keys, matched, back=back)
 
     def close(self) -> None:
         """Let go of the file, in every thread."""
@@ -194,7 +207,7 @@ class SqliteCatalog:
         with self._lock:
             self._open.append(connection)
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.create_function("touches", 5, _touches, deterministic=True)
+        add_functions(connection)
         self._local.held = (os.getpid(), connection)
         return connection
 
@@ -220,54 +233,15 @@ class SqliteCatalog:
             raise BackendError(f"catalogue {self._path}: {_advised(error)}") from error
 
 
-class _Row:
-    """One item, ready to be written."""
-
-    def __init__(self, item: Mapping[str, Any]) -> None:
-        self.id, self.collection = item.get("id"), item.get("collection")
-        if not isinstance(self.id, str) or not ITEM_ID.fullmatch(self.id):
-            raise CatalogError(f"item {self.id!r}: an id holds A-Z a-z 0-9 _ . - only")
-        if not isinstance(self.collection, str):
-            raise CatalogError(f"item {self.id!r} names no collection")
-        if not isinstance(item.get("properties"), dict):
-            raise CatalogError(f"item {self.id!r} has no properties")
-        first, last = times_of(item)
-        if last < first:
-            raise CatalogError(f"item {self.id!r} ends before it starts")
-        self.t0, self.t1 = ticks(first), ticks(last)
-        self.tile = tile_of(item)
-        self.box = _checked_box(self.id, bbox_of(item))
-        self.text = _encoded(item)
-
-
-class _Tally:
-    """Counts in the making."""
-
-    def __init__(self) -> None:
-        self.created = self.updated = self.unchanged = 0
-
-    def same(self, old: tuple[str] | None, text: str) -> bool:
-        """Count one document; whether it is there already as given."""
-        if old is None:
-            self.created += 1
-        elif old[0] == text or _bare(old[0]) == _bare(text):
-            self.unchanged += 1
-            return True
-        else:
-            self.updated += 1
-        return False
-
-    def counts(self) -> Counts:
-        return Counts(self.created, self.updated, self.unchanged)
-
-
-def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
+def _upsert(db: sqlite3.Connection, row: Row, tally: Tally, check: Check | None) -> None:
     found = db.execute(
         "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
     ).fetchone()
-    if tally.same(found and found[1:], row.text):
+    allowed(check, found and found[1], row.text)
+    if tally.same(found and found[1], row.text):
         return
-    columns = (row.collection, row.id, row.t0, row.t1, row.tile)
+    t0, t1 = ticks(row.first), ticks(row.last)
+    columns = (row.collection, row.id, t0, t1, row.tile)
     if found is None:
         rid = db.execute(
             "INSERT INTO items (collection, id, t0, t1, tile, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -278,65 +252,24 @@ def _upsert(db: sqlite3.Connection, row: _Row, tally: _Tally) -> None:
         db.execute(
             "UPDATE items SET collection = ?, id = ?, t0 = ?, t1 = ?, tile = ?, content = ?"
             " WHERE rid = ?",
-            (*columns, _keeping_created(found[1], row.text), rid),
+            (*columns, keeping_created(found[1], row.text), rid),
         )
         db.execute("DELETE FROM items_box WHERE rid = ?", (rid,))
     if row.box is not None:
-        west, south, east, north = row.box
+        west, south, east, north = _tree_box(row.box)
         db.execute(
             "INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (rid, west, east, south, north, row.t0 / DAY, row.t1 / DAY),
+            (rid, west, east, south, north, t0 / DAY, t1 / DAY),
         )
 
 
-def _checked_box(item_id: str, box: Bbox | None) -> Bbox | None:
+def _tree_box(box: Bbox) -> Bbox:
     """Bbox as the R*Tree holds it: widened a hair, the whole round where it crosses 180 degrees."""
-    if box is None:
-        return None
     west, south, east, north = box
-    if not (-360 <= west <= 360 and -360 <= east <= 360 and -90 <= south <= north <= 90):
-        raise CatalogError(f"item {item_id!r} has an impossible bbox {box}")
     if west > east:
         west, east = -180.0, 180.0
     # The R*Tree rounds to 32 bits, outwards; the margin keeps the least of doubles inside too.
     return west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN
-
-
-def _encoded(document: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise CatalogError(f"item {document.get('id')!r} is no JSON: {error}") from None
-
-
-def _document(text: str) -> Document:
-    document: Document = json.loads(text)
-    return document
-
-
-def _bare(text: str) -> Document:
-    """A document without the times at which it was written."""
-    document = _document(text)
-    properties = document.get("properties")
-    if isinstance(properties, dict):
-        for name in ("created", "updated"):
-            properties.pop(name, None)
-    return document
-
-
-def _keeping_created(old: str, new: str) -> str:
-    """The new document with the old one's time of creation, where it had one."""
-    created = _document(old)["properties"].get("created")
-    document = _document(new)
-    if created in (None, document["properties"].get("created")):
-        return new
-    document["properties"]["created"] = created
-    return _encoded(document)
-
-
-def _touches(content: str, west: float, south: float, east: float, north: float) -> bool:
-    """SQL function: whether an item's geometry meets a bbox, exactly."""
-    return intersects(json.loads(content), (west, south, east, north))
 
 
 def _advised(error: sqlite3.Error) -> str:
@@ -349,6 +282,7 @@ def _advised(error: sqlite3.Error) -> str:
 
 
 _MARGIN = 1e-6
+_ITEM = "SELECT content FROM items WHERE collection = ? AND id = ?"
 _ADVICE = {
     "not a database": "give the path of a catalogue, or of a file that does not exist yet",
     "malformed": "the file is damaged: restore it, or ingest anew into another one",

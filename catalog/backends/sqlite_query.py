@@ -1,15 +1,14 @@
 """A Query as SQL over the tables of :mod:`catalog.backends.sqlite`; values are always bound."""
 
-import base64
-import binascii
 import json
-from datetime import UTC, datetime
 
-from catalog.errors import QueryError
+from catalog.backends.filter_sql import Values, condition
+from catalog.backends.sqlite_filter import SqliteDialect
 from catalog.footprint import Bbox, halves
+from catalog.moments import ticks
 from catalog.search import Interval, Query
 
-Values = list[str | int | float]
+DIALECT = SqliteDialect()
 
 DAY = 86_400_000_000
 """Microseconds, the unit of ``t0`` and ``t1``, in a day, the unit of the R*Tree."""
@@ -46,42 +45,11 @@ def where(query: Query) -> tuple[str, Values]:
         text, more = _within(query.bbox, query.datetime)
         parts.append(text)
         values.extend(more)
+    if query.intersects is not None:
+        parts.append(DIALECT.spatial("intersects", query.intersects, values))
+    if query.filter is not None:
+        parts.append(condition(query.filter, DIALECT, values))
     return " AND ".join(f"({part})" for part in parts), values
-
-
-def order(query: Query) -> tuple[str, Values]:
-    """Condition that an item comes after the last one of the page before, and its values."""
-    if query.token is None:
-        return "1", []
-    t0, collection, item_id = _position(query.token)
-    return "(t0 < ? OR (t0 = ? AND (collection, id) > (?, ?)))", [t0, t0, collection, item_id]
-
-
-def next_token(t0: int, collection: str, item_id: str) -> str:
-    """Sort keys of the last item of a page -> token; items that come or go do not shift it."""
-    text = json.dumps([t0, collection, item_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def ticks(value: datetime) -> int:
-    """Aware time -> microseconds since 1970, exactly."""
-    span = value.astimezone(UTC) - _EPOCH
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
-
-
-def _position(token: str) -> tuple[int, str, str]:
-    try:
-        padded = token + "=" * (-len(token) % 4)
-        t0, collection, item_id = json.loads(base64.urlsafe_b64decode(padded.encode()))
-    except (binascii.Error, ValueError, TypeError):
-        raise _bad(token) from None
-    if not (isinstance(t0, int) and isinstance(collection, str) and isinstance(item_id, str)):
-        raise _bad(token)
-    return t0, collection, item_id
-
-
-def _bad(token: str) -> QueryError:
-    return QueryError(f"{token!r} is no page of this search: search again without a token")
 
 
 def _within(bbox: Bbox, interval: Interval | None) -> tuple[str, Values]:
@@ -111,7 +79,6 @@ def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str,
     return [*found, (until, ticks(end))] if end is not None else found
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEVEL = """json_extract(content, '$.properties."clearcube:level"')"""
 _SUPERSEDED = """json_extract(content, '$.properties."clearcube:superseded_by"')"""
 _CLOUD = """content, '$.properties."eo:cloud_cover"'"""

@@ -1,6 +1,7 @@
 """``clearcube search``: items of the catalogue."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,14 +16,20 @@ from jobs.commands.console import State, given, json_option, pass_state, say_jso
 @click.option("--datetime", help="STAC datetime, e.g. 2019-05.")
 @click.option("--ids", multiple=True, help="Item id; may be repeated.")
 @click.option("--max-cloud", type=float, help="Highest cloud cover, percent.")
+@click.option("--filter", metavar="CQL2", help='Condition, e.g. "eo:cloud_cover < 20".')
+@click.option(
+    "--intersects", metavar="GEOMETRY", help="GeoJSON or WKT in degrees, or a file of it."
+)
+@click.option("--sortby", metavar="FIELDS", help="E.g. -eo:cloud_cover,id; default latest first.")
 @click.option("--limit", type=int, default=100, show_default=True, help="Most items.")
 @json_option
 @pass_state
 def command(state: State, /, as_json: bool, **conditions: Any) -> int:
-    """Find items of the catalogue, latest first."""
+    """Find items of the catalogue, latest first if not sorted otherwise."""
     from catalog.search import parse_query
 
     conditions["tile"] = conditions.pop("tiles")
+    conditions["intersects"] = _geometry(conditions["intersects"])
     query = parse_query(**given(conditions))
     with state.open(create=False) as workspace:
         page = workspace.catalog.search(query)
@@ -39,6 +46,20 @@ def command(state: State, /, as_json: bool, **conditions: Any) -> int:
     if page.next_token is not None:
         click.echo(f"the first {len(page.items)} of {page.matched}; --limit shows more", err=True)
     return 0
+
+
+def _geometry(text: str | None) -> str | None:
+    """GeoJSON or WKT as it is, or what the file that is named holds."""
+    if text is None or text.lstrip().startswith("{") or "(" in text:
+        return text
+    from jobs.errors import RequestError
+
+    try:
+        return Path(text).read_text("utf-8")
+    except (OSError, ValueError):
+        raise RequestError(
+            f"--intersects {text!r}: no GeoJSON, no WKT and no file of one"
+        ) from None
 
 
 def _line(item: Mapping[str, Any]) -> str:

@@ -47,7 +47,6 @@ def test_three_slashes_are_relative(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://me:secret@db/x", "extra 'pgstac'"),
         ("mysql://db/x", "'mysql' is no kind of catalogue"),
         ("catalog.db", "this is no URL"),
         ("sqlite://", "use sqlite:///PATH"),

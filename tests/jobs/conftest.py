@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 
 from catalog.search import Query
 from jobs.cli import main
 from jobs.simulate.season import SMALL_SEASON, SeasonFiles, write_season
-from jobs.workspace import open_workspace
+from jobs.testing import write_scene
+from jobs.workspace import Workspace, open_workspace
 
 JOBS = ("jobs.cloud_mask", "jobs.mtcd_masks", "jobs.runner.submit", "jobs.synthesis")
 """What workers import for nearly all that they do."""
@@ -142,3 +145,38 @@ def season(tmp_path_factory: pytest.TempPathFactory) -> SeasonFiles:
     """Products of four dates, the last as a zip and from MUSCATE too; never written to."""
     folder = tmp_path_factory.mktemp("season")
     return write_season(folder, replace(SMALL_SEASON, zipped_dates=(3,)))
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory, cluster_address: str) -> Iterator[Workspace]:
+    """Four dates of 64 x 64 pixels with known values, their masks, two months by two methods.
+
+    Of 4 and 14 May and 8 and 18 June; the dates of the 14th and 18th have cloud in the 32 southern
+    rows at 10 m, shadow in the last 8 of them. Red is 500, 600, 700, 800, near infrared 3500, blue
+    and green 400 (dn).
+    """
+    folder = tmp_path_factory.mktemp("shown")
+    days = (
+        ("20190504", 500, 0),
+        ("20190514", 600, 32),
+        ("20190608", 700, 0),
+        ("20190618", 800, 32),
+    )
+    bands = ("blue", "green", "red", "nir")
+    for day, red, cloudy in days:
+        name, when = f"S2_31UES_{day}", f"{day[:4]}-{day[4:6]}-{day[6:]}T10:56:00Z"
+        write_scene(folder, name, 400, when=when, bands=bands, cloudy_rows=cloudy)
+        for band, dn in (("red", red), ("nir", 3500)):
+            with rasterio.open(folder / f"{name}_{band}.tif", "r+") as raster:
+                raster.write(np.full((64, 64), dn, "uint16"), 1)
+        if cloudy:
+            with rasterio.open(folder / f"{name}_scl.tif", "r+") as raster:
+                raster.write(np.full((4, 32), 3, "uint8"), 1, window=((28, 32), (0, 32)))
+    with open_workspace(folder / "workspace", scheduler=cluster_address) as workspace:
+        assert not workspace.ingest(*sorted(folder.glob("*.json"))).failures
+        for method in ("wasp", "median"):
+            made = workspace.run(
+                "synthesis", tile="31UES", datetime="2019-05/2019-06", method=method
+            )
+            assert not made.failures
+        yield workspace

@@ -1,0 +1,1 @@
+"""What the server shows of a workspace: the viewer's page, tiles, series; routers, no application."""
