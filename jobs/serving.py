@@ -28,6 +28,7 @@ def serve(workspace: "Workspace", host: str, port: int, say: Callable[[str], Non
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    found = None
     try:
         family, kind, number, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -35,7 +36,10 @@ def _listening(host: str, port: int) -> socket.socket:
         found = socket.socket(family, kind, number)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(place)
+        found.listen(2048)  # who connects before the server runs waits for it
     except OSError as error:
+        if found is not None:
+            found.close()
         raise RequestError(
             f"cannot listen at {host}:{port}: {error.strerror or error}; give another --host or --port"
         ) from None

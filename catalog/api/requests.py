@@ -83,7 +83,14 @@ class ItemsGet(APIRequest):
     """``GET /collections/{collection_id}/items``."""
 
     collection_id: CollectionId = attr.ib()
+    collections: Annotated[
+        str | None, Query(description="That collection again, as pystac-client writes it.")
+    ] = attr.ib(default=None)
+    ids: Annotated[str | None, Query(description="Ids of items.")] = attr.ib(default=None)
     bbox: Bbox = attr.ib(default=None)
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry.")] = attr.ib(
+        default=None
+    )
     datetime: Datetime = attr.ib(default=None)
     limit: Limit = attr.ib(default=DEFAULT_LIMIT)
     query: QueryText = attr.ib(default=None)

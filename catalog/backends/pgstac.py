@@ -5,7 +5,7 @@ filter and an order mean the same on every backend. All writes go through one lo
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -29,8 +29,9 @@ BATCH = 1000
 WRITERS = 7_236_828_374_659
 """Key of the advisory lock of those who write: pgstac's partitions and parallel writers may
 deadlock."""
-NO_GEOMETRY = "clearcube:no_geometry"
-"""Member of an item that lies nowhere: pgstac's table has a geometry for each."""
+EXACT = "clearcube:document"
+"""Member of pgstac's private column: an item that pgstac itself would not give back as it came
+(it drops nulls, and has a geometry for each)."""
 Key = tuple[str, str]
 
 
@@ -230,16 +231,29 @@ class PgstacCatalog:
             )
         except psycopg.DataError as error:
             raise CatalogError(f"PostgreSQL cannot keep these items: {_said(error)}") from None
-        kept = connection.execute(
-            f"SELECT count(*) FROM pgstac.items AS items, {_KEYS}", _columns(list(changed))
-        ).fetchone()[0]
-        if kept != len(changed):
-            raise BackendError(f"catalogue {self._name}: it kept {kept} of {len(changed)} items")
+        self._check_kept(connection, changed)
+
+    def _check_kept(self, connection: Any, changed: Mapping[Key, str]) -> None:
+        """Read again what was written: count it, and keep whole what pgstac gives otherwise."""
+        kept = self._there(connection, list(changed))
+        if len(kept) != len(changed):
+            raise BackendError(
+                f"catalogue {self._name}: it kept {len(kept)} of {len(changed)} items"
+            )
+        exact = [
+            (*key, text) for key, text in changed.items() if decoded(kept[key]) != decoded(text)
+        ]
+        for collection, name, text in exact:
+            connection.execute(
+                "UPDATE pgstac.items SET private = jsonb_build_object(%s::text, %s::jsonb)"
+                " WHERE collection = %s AND id = %s",
+                (EXACT, text, collection, name),
+            )
 
     def _there(self, connection: Any, keys: list[Key]) -> dict[Key, str]:
         """Texts of the items of these keys that there are."""
         rows = connection.execute(
-            f"SELECT pgstac.content_hydrate(items) FROM pgstac.items AS items, {_KEYS}",
+            f"SELECT {_DOCUMENT} FROM pgstac.items AS items, {_KEYS}",
             _columns(keys),
         )
         found = (_given(content) for (content,) in rows)
@@ -282,13 +296,12 @@ def _taken(text: str) -> str:
     outline: Any = {"type": "GeometryCollection", "geometries": []}
     if box:
         outline = json.loads(box_text((box[0], box[1], box[half], box[half + 1])))
-    return encoded({**item, "geometry": outline, NO_GEOMETRY: True})
+    return encoded({**item, "geometry": outline})
 
 
 def _given(item: Document) -> Document:
-    """An item as it was given."""
-    if item.pop(NO_GEOMETRY, False):
-        item["geometry"] = None
+    """An item as it was given: pgstac leaves out the datetime of those that have a period."""
+    item["properties"].setdefault("datetime", None)
     return item
 
 
@@ -312,5 +325,6 @@ _KEYS = (
     "unnest(%s::text[], %s::text[]) AS wanted (collection, id)"
     " WHERE items.collection = wanted.collection AND items.id = wanted.id"
 )
-_ITEMS = "SELECT pgstac.content_hydrate(items) FROM pgstac.items AS items"
+_DOCUMENT = f"coalesce(items.private -> '{EXACT}', pgstac.content_hydrate(items))"
+_ITEMS = f"SELECT {_DOCUMENT} FROM pgstac.items AS items"
 _COLLECTION = "SELECT content FROM pgstac.collections WHERE id = %s"

@@ -1,4 +1,4 @@
-"""``clearcube export``: series and masks for other programs."""
+"""``clearcube export``: series, masks and the catalogue for other programs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 
 @click.group("export")
 def command() -> None:
-    """Write series and masks to files of other programs: NetCDF, ENVI."""
+    """Write series and masks to files of other programs (NetCDF, ENVI), or the catalogue."""
 
 
 def series_options(function: Command) -> Command:
@@ -88,6 +88,30 @@ def envi(state: State, /, out: Path | None, as_json: bool, **asked: Any) -> int:
     from jobs.export import export_envi
 
     return _carry_out(state, export_envi, out, asked, as_json)
+
+
+@command.command("catalog")
+@click.option(
+    "--to",
+    required=True,
+    metavar="TARGET",
+    help="postgresql://… or sqlite:///…, FILE.ndjson, FILE.parquet, or a folder.",
+)
+@json_option
+@pass_state
+def catalog(state: State, /, to: str, as_json: bool) -> int:
+    """Copy every collection and item, count them, and compare searches or files."""
+    from jobs.catalog_export import export_catalog
+
+    with state.open(create=False) as workspace:
+        done = export_catalog(workspace, to)
+    if as_json:
+        say_json(done.document())
+        return 0
+    click.echo(done.to)
+    how = f"{done.searches} searches agree" if done.searches else "read again and compared"
+    click.echo(f"{done.items} items of {done.collections} collections; {how}", err=True)
+    return 0
 
 
 def _carry_out(
