@@ -28,6 +28,7 @@ from cube.composite import (
     day_number,
     day_of,
 )
+from cube.directional import Frame, corrected
 from cube.errors import GridError
 from cube.facts import DateFacts
 from cube.periods import Period
@@ -60,6 +61,8 @@ class Verdict:
     """What its weight is the product of, by name."""
     weight: float | None = None
     """What it counts for; None where the method weighs nothing."""
+    corrected: Mapping[str, int] = field(default_factory=dict)
+    """dn by band as the method was given it, where the directional correction changed any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,15 @@ def account(
     cloud_weight: Sequence[float] | None,
     blue: Sequence[int],
     facts: Sequence[DateFacts] = (),
+    *,
+    aot: Sequence[int] | None = None,
+    frame: Frame | None = None,
+    fixed: Sequence[bool] | None = None,
 ) -> Account:
     """(time,) dn by band, classes, ascending days of one pixel -> how its synthesis follows.
 
     Arguments are those of :func:`cube.synthesis.composite` at one pixel, and so are the numbers of
-    the results. A method that declares no ``explain`` is asked through its kernel: what would the
+    the results; ``frame`` is that of the pixel. A method that declares no ``explain`` is asked through its kernel: what would the
     result be without each date. ``GridError`` where the dates are not as many everywhere.
     """
     lengths = {len(days), len(classes), len(blue), *(len(band) for band in bands.values())}
@@ -117,15 +124,20 @@ def account(
         else _column([cloud_weight[i] for i in inside], np.float32),
         blue=_column([blue[i] for i in inside], np.int16),
         facts=tuple(facts[i] for i in inside) if facts else (),
+        aot=None
+        if aot is None or not method.uses_aot
+        else _column([aot[i] for i in inside], np.int16),
     )
+    kept = None if fixed is None else _column([fixed[i] for i in inside], np.bool_)
+    stored, observations = observations, corrected(observations, params, frame, kept)
     if method.explain is None:
         found = _asked(method, observations, period, params)
     else:
         found = method.explain(observations, period, params)
     outside = Verdict(False, f"outside the window, {first} to {last}")
     verdicts = [outside] * len(days)
-    for i, verdict in zip(inside, found.verdicts, strict=True):
-        verdicts[i] = verdict
+    for at, (i, verdict) in enumerate(zip(inside, found.verdicts, strict=True)):
+        verdicts[i] = replace(verdict, corrected=_changed(stored, observations, at))
     results = {
         name: replace(
             result,
@@ -135,6 +147,13 @@ def account(
         for name, result in found.results.items()
     }
     return Account(tuple(verdicts), results)
+
+
+def _changed(stored: Observations, given: Observations, date: int) -> dict[str, int]:
+    """Bands of a date as they were given to the method, where any differs from what is stored."""
+    values = {name: int(band[date, 0, 0]) for name, band in given.bands.items()}
+    same = all(stored.bands[name][date, 0, 0] == value for name, value in values.items())
+    return {} if same else values
 
 
 # --- what methods explain themselves with ---------------------------------------------------------

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.facts import DateFacts
+from cube.nearness import Nearness
 from cube.periods import Period
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ class Observations:
     days: NDArray[np.int32]
     """``(time,)`` UTC days since 1970-01-01, ascending."""
     cloud_weight: NDArray[np.float32] | None
-    """Weight by distance to clouds in [0, 1]; given to methods that declare ``weights_cloud``."""
+    """Weight by distance to clouds in [0, 1]; given to methods that declare ``nearness``."""
     blue: NDArray[np.int16]
     """dn of the blue band on this grid; nodata -10000."""
     facts: tuple[DateFacts, ...] = ()
     """One a date, those that the method declares; none for methods that declare none."""
+    aot: NDArray[np.int16] | None = None
+    """Aerosol optical thickness at 550 nm in thousandths, nodata -10000; 0 on dates whose source has
+    none. Given to methods that use it, where any date has it."""
 
     def row_tiles(self) -> Iterator[tuple[int, int]]:
         """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
@@ -102,13 +106,15 @@ class Method:
     """Parameters: each field with description, unit and source."""
     window: Callable[[Period, Any], tuple[date, date]]
     """``(period, params)`` -> first and last day of the dates used, both included."""
-    weights_cloud: bool
-    """Whether ``cloud_weight`` is needed."""
+    nearness: Callable[[Any], Nearness | None]
+    """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
     composite: Callable[[Observations, Period, Any, Composite], None]
     """``(observations, period, params, out)``: fills ``out``, which holds nodata at the start."""
     explain: "Callable[[Observations, Period, Any], Account] | None" = None
     """``(observations of one pixel, period, params)`` -> what was made of each date and how the
     numbers follow, without the kernel (see ``cube.account``); None: it is asked through its kernel."""
+    uses_aot: bool = False
+    """Whether ``aot`` is used where there is any."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """``params`` -> names of the facts of dates (``cube.facts``) that the numbers depend on."""
 

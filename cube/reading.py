@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cube.bands import REFLECTANCE_NODATA
 from cube.kernels.halving import halve
+from cube.spec import DateEntry, Spec
 from cube.store import Cube
 
 AT_ONCE = 16
@@ -33,3 +34,36 @@ def read_band(
         some = slice(first, first + AT_ONCE)
         halve(cube.read(finest, name, slots[some], finer), REFLECTANCE_NODATA, out[some])
     return out
+
+
+AOT = "aot"
+"""Aerosol optical thickness at 550 nm, thousandths."""
+
+
+def aot_group(spec: Spec, entries: Sequence[DateEntry]) -> str | None:
+    """Cube and dates -> finest group that holds their aerosol; None where no date has any."""
+    if not any(AOT in entry.variables for entry in entries):
+        return None
+    return next((group for group in spec.groups if spec.variable(group, AOT) is not None), None)
+
+
+def read_aot(
+    cube: Cube, group: str, entries: Sequence[DateEntry], window: tuple[slice, slice]
+) -> NDArray[np.int16] | None:
+    """Dates and a window in pixels of a group -> (time, y, x) int16 aerosol there, the nearest.
+
+    Nodata -10000; dates whose source has no aerosol are 0 throughout. None where none has any.
+    """
+    held = aot_group(cube.spec, entries)
+    if held is None:
+        return None
+    ratio = cube.spec.groups[group] / cube.spec.groups[held]
+    rows, columns = (
+        np.floor((np.arange(side.start, side.stop) + 0.5) * ratio).astype(int) for side in window
+    )
+    there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    slots = [entry.slot for entry in entries]
+    stored = cube.read(held, AOT, slots, there)
+    found: NDArray[np.int16] = stored[:, rows - rows[0]][:, :, columns - columns[0]]
+    found[[AOT not in entry.variables for entry in entries]] = 0
+    return found

@@ -66,8 +66,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from cube.composite import Composite, Method, Observations, day_number
+from cube.directional import Frame, corrected
 from cube.errors import BandError, GridError
-from cube.facts import DateFacts
+from cube.facts import MAY_BE_UNKNOWN, DateFacts
 from cube.methods import method, methods
 from cube.periods import Period
 
@@ -84,6 +85,11 @@ def composite(
     cloud_weight: NDArray[np.float32] | None,
     blue: NDArray[np.int16],
     facts: Sequence[DateFacts] | None = None,
+    *,
+    aot: NDArray[np.int16] | None = None,
+    frame: Frame | None = None,
+    fixed: NDArray[np.bool_] | None = None,
+    overwrite: bool = False,
 ) -> Composite:
     """(time, y, x) int16 dn by band, uint8 classes, (time,) int32 days -> (y, x) composite.
 
@@ -103,11 +109,20 @@ def composite(
     days
         UTC days since 1970-01-01, ascending.
     cloud_weight
-        Weights in [0, 1] of ``cube.weights``, or None for methods without ``weights_cloud``.
+        Weights in [0, 1] of ``cube.nearness``, or None for methods without ``nearness``.
     blue
         dn of the blue band on the same grid: it chooses among cloudy dates, for all grids alike.
     facts
         One a date, for methods that declare facts.
+    aot
+        Aerosol in thousandths on the same grid, nodata -10000, for methods that use it; None: of no
+        date.
+    frame
+        Where the block is, for dates with grids of angles.
+    fixed
+        Where directions are not corrected; None: wherever the ground is no clear land.
+    overwrite
+        Whether bands may be corrected in place, to save their copies.
 
     Raises
     ------
@@ -117,18 +132,23 @@ def composite(
         No band, parameters of another method, or no cloud weight or facts where the method needs
         them.
     """
-    _check(method, params, bands, classes, days, cloud_weight, blue)
+    _check(method, params, bands, classes, days, cloud_weight, blue, aot)
     of_dates = dates_facts(method, params, facts, len(days))
     first, last = method.window(period, params)
     start, stop = np.searchsorted(days, [day_number(first), day_number(last) + 1])
     window = slice(int(start), int(stop))
+    given = {name: np.ascontiguousarray(band[window]) for name, band in bands.items()}
     observations = Observations(
-        bands={name: np.ascontiguousarray(band[window]) for name, band in bands.items()},
+        bands=given,
         classes=np.ascontiguousarray(classes[window]),
         days=np.ascontiguousarray(days[window], np.int32),
         cloud_weight=None if cloud_weight is None else cloud_weight[window],
         blue=np.ascontiguousarray(blue[window]),
         facts=of_dates[window],
+        aot=aot[window] if aot is not None and method.uses_aot else None,
+    )
+    observations = corrected(
+        observations, params, frame, None if fixed is None else fixed[window], overwrite
     )
     _, height, width = classes.shape
     out = Composite.empty(tuple(bands), (height, width))
@@ -141,11 +161,14 @@ def dates_facts(
 ) -> tuple[DateFacts, ...]:
     """Facts of all dates -> those that the method declares; none where it declares none.
 
-    ``BandError`` where it declares some and they are not as many as dates.
+    ``BandError`` where it declares some and they are not as many as dates; without any, those that
+    may be unknown are.
     """
     names = method.facts(params)
     if not names:
         return ()
+    if facts is None and MAY_BE_UNKNOWN.issuperset(names):
+        facts = [DateFacts()] * dates
     if facts is None or len(facts) != dates:
         raise BandError(f"{method.name}: needs {' '.join(names)} of each date; give facts")
     return tuple(each.only(names) for each in facts)
@@ -159,6 +182,7 @@ def _check(
     days: NDArray[np.int32],
     cloud_weight: NDArray[np.float32] | None,
     blue: NDArray[np.int16],
+    aot: NDArray[np.int16] | None,
 ) -> None:
     """Raise where the arguments of ``composite`` do not fit together."""
     if not bands:
@@ -166,8 +190,8 @@ def _check(
     if not isinstance(params, method.params):
         wanted = method.params.__name__
         raise BandError(f"{method.name}: parameters are {type(params).__name__}, give a {wanted}")
-    if method.weights_cloud and cloud_weight is None:
-        raise BandError(f"{method.name}: needs cloud_weight; compute it with cube.weights")
+    if method.nearness(params) is not None and cloud_weight is None:
+        raise BandError(f"{method.name}: needs cloud_weight; compute it as its nearness says")
     arrays: dict[str, tuple[NDArray[np.generic], type[np.generic]]] = {
         "classes": (classes, np.uint8),
         "blue": (blue, np.int16),
@@ -175,6 +199,8 @@ def _check(
     }
     if cloud_weight is not None:
         arrays["cloud_weight"] = (cloud_weight, np.float32)
+    if aot is not None:
+        arrays["aot"] = (aot, np.int16)
     for name, (array, dtype) in arrays.items():
         if array.ndim != 3 or array.shape != classes.shape or array.dtype != dtype:
             found = f"{array.dtype} {array.shape}"

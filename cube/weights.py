@@ -2,13 +2,16 @@
 
 The method is that of CNES and CESBIO's WASP (Hagolle et al. 2018, doi 10.5281/zenodo.1401360): the
 clouds are brought to a coarse grid, blurred there by a narrow and a wide Gaussian A and B, and the
-weight at full resolution is ``(1 - A) (1 - B)``. A cloud that covers less than about half a coarse
-cell disappears and lowers no neighbour's weight. The coarse grid of a whole tile is small (458 x 458
-at 240 m) and is computed once per date; windows are interpolated from it on absolute positions.
+weight at full resolution is ``(1 - A) (1 - B)``. A coarse cell counts by the share of it that is
+cloud; WASP takes it as whole or not at all, so that a cloud of less than about half a cell lowers no
+neighbour's weight, which is a choice here. The coarse grid of a whole tile is small (458 x 458 at
+240 m) and is computed once per date; windows are interpolated from it on absolute positions.
 """
 
 from collections.abc import Iterable
-from math import floor
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from scipy.special import ive
 from cube import classes
 from cube.errors import GridError
 from cube.kernels import weights as kernels
+from cube.nearness import Rows
 
 _CLOUDY_ABOVE = 0.5 + 1e-4
 """Share of a coarse cell above which it is cloudy (WASP, with the same margin for exact halves)."""
@@ -55,11 +59,70 @@ class CloudWeightParams(BaseModel):
         description="Pixel of the grid on which clouds are blurred",
         json_schema_extra={"unit": "metres", "source": "WASP, parameter coarseres"},
     )
+    small_clouds: Literal["share", "drop"] = Field(
+        "share",
+        description="A coarse pixel counts by its share of cloud; or drop: as a whole above about half, "
+        "below not at all",
+        json_schema_extra={"unit": "name", "source": "this project; drop: WASP"},
+    )
     near_thin: bool = Field(
         True,
         description="Whether thin cloud lowers the weight of its neighbours like cloud and shadow",
         json_schema_extra={"unit": "yes or no", "source": "this project"},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BlurredClouds:
+    """Weights of ``wasp``: clouds blurred on a coarse grid (``cube.nearness.Nearness``)."""
+
+    params: CloudWeightParams
+    name: str = "blurred"
+
+    @property
+    def cell(self) -> int:
+        """Pixel of the coarse grid, metres."""
+        return self.params.coarse
+
+    @property
+    def reach(self) -> int:
+        """Far more than the kept 99 % of the wide blur, and the cells that interpolation looks at."""
+        return ceil(4 * max(self.params.sigma_large, self.params.sigma_small)) + 10
+
+    @property
+    def margin(self) -> int:
+        """Cubic interpolation takes two coarse cells."""
+        return 3
+
+    def hidden(self, decoded: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """(y, x) classes -> (y, x) bool, see :func:`not_clear`."""
+        return not_clear(decoded, self.params)
+
+    def gather(self, rows: Rows, shape: tuple[int, int], resolution: int) -> NDArray[np.generic]:
+        """See :func:`coarse_cloud_weights`."""
+        return coarse_cloud_weights(rows, shape, resolution, self.params)
+
+    def weigh(
+        self,
+        gathered: NDArray[np.generic],
+        row0: int,
+        col0: int,
+        shape: tuple[int, int],
+        resolution: int,
+    ) -> NDArray[np.float32]:
+        """(2, h, w) gathered -> (y, x) weight, see :func:`cloud_weight`."""
+        coarse = np.asarray(gathered, np.float32)
+        return cloud_weight(coarse, row0, col0, shape, resolution, self.params)
+
+    def gathering_bytes(self, shape: tuple[int, int], resolution: int) -> int:
+        """Coarse rows of fine columns; then shares, clouds and their blurs in double precision."""
+        factor = self.params.coarse / resolution
+        rows, columns = (ceil(n / factor) for n in shape)
+        return 4 * rows * shape[1] + 48 * rows * columns
+
+    def window_bytes(self, metres: int) -> int:
+        """Both blurs of the whole extent."""
+        return int(8 * ceil(metres / self.params.coarse) ** 2)
 
 
 def not_clear(decoded: NDArray[np.uint8], params: CloudWeightParams) -> NDArray[np.bool_]:
@@ -98,8 +161,10 @@ def coarse_cloud_weights(
     if not 0 < resolution <= params.coarse:
         raise GridError(f"clouds at {resolution:g} m cannot be brought to {params.coarse} m")
     height, width = shape
-    first_row, row_taps = _wide_taps(height, params.coarse / resolution)
-    first_column, column_taps = _wide_taps(width, params.coarse / resolution)
+    by_share = params.small_clouds == "share"
+    taps = _area_taps if by_share else _wide_taps
+    first_row, row_taps = taps(height, params.coarse / resolution)
+    first_column, column_taps = taps(width, params.coarse / resolution)
     sums = np.zeros((len(first_row), width), np.float32)
     after = 0
     for row0, strip in rows:
@@ -115,7 +180,7 @@ def coarse_cloud_weights(
         raise GridError(f"strips end at row {after}, the extent has {height}")
     share = np.empty((len(first_row), len(first_column)))
     kernels.sum_columns(sums, first_column, column_taps, share)
-    cloudy = (share > _CLOUDY_ABOVE).astype(np.float64)
+    cloudy = share if by_share else (share > _CLOUDY_ABOVE).astype(np.float64)
     missing = [
         _cells(n * resolution / params.coarse) - k for n, k in zip(shape, share.shape, strict=True)
     ]
@@ -147,6 +212,22 @@ def cloud_weight(
 def _cells(length: float) -> int:
     """Length in coarse pixels -> the number that covers it; a hair's breadth makes no new one."""
     return max(1, int(np.ceil(length - 1e-6)))
+
+
+def _area_taps(count: int, factor: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Fine pixels, fine per coarse -> per coarse pixel its first fine pixel and the shares of each.
+
+    Those that the last one lacks beyond the edge are left out of its mean.
+    """
+    cells = _cells(count / factor)
+    edges = np.minimum(factor * np.arange(cells + 1), count)
+    first = np.minimum(np.floor(edges[:-1] + 1e-9), count - 1).astype(np.int64)
+    places = first[:, np.newaxis] + np.arange(int(np.ceil(factor)) + 1)
+    inside = np.minimum(places + 1, edges[1:, np.newaxis]) - np.maximum(
+        places, edges[:-1, np.newaxis]
+    )
+    taps = np.maximum(inside, 0.0)
+    return first, taps / taps.sum(axis=1, keepdims=True)
 
 
 def _wide_taps(count: int, factor: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

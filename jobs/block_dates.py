@@ -11,17 +11,16 @@ import numpy.typing as npt
 from cube.checksums import FILL, combined
 from cube.composite import EPOCH
 from cube.decoding import MaskReading, read_classes, variables_read
+from cube.directional import Frame
 from cube.errors import StoreError
 from cube.facts import DateFacts
 from cube.grid import Block
+from cube.nearness import Nearness
 from cube.periods import Period
-from cube.reading import read_band
-from cube.spec import DateEntry
+from cube.reading import read_aot, read_band
+from cube.spec import DateEntry, Spec
 from cube.store import Cube
-from cube.weights import CloudWeightParams, cloud_weight
-
-REACH = 3
-"""Coarse cells beyond a block on which its cloud weights may depend: cubic interpolation takes two."""
+from cube.wasp_masks import binary_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,9 @@ class BlockDates:
     entries: tuple[DateEntry, ...]
     """Dates of the window, in order of time."""
     reading: MaskReading
-    weights: CloudWeightParams | None = None
+    nearness: Nearness | None = None
     weight_files: tuple[str, ...] = ()
-    """One a date, of its coarse blurred clouds; none without weights."""
+    """One a date, of its gathered clouds; none without nearness."""
     facts: tuple[DateFacts, ...] = ()
     """One a date, those that the product depends on; none for products without."""
 
@@ -69,16 +68,30 @@ class BlockDates:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""
         return read_classes(self.cube, self.entries, self.reading, self.group, self.window)
 
+    def binary_classes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+        """Decoded mask as CNES's public program takes it, and where it corrects no directions."""
+        return binary_classes(self.cube, self.entries, self.reading, self.group, self.window)
+
+    def aot(self) -> npt.NDArray[np.int16] | None:
+        """Aerosol, ``(time, y, x)`` thousandths, 0 on dates without; None where no date has any."""
+        return read_aot(self.cube, self.group, self.entries, self.window)
+
+    @property
+    def frame(self) -> Frame:
+        """Where the block is."""
+        rows, columns = self.window
+        return pixel_frame(self.cube.spec, self.group, rows.start, columns.start)
+
     def cloud_weight(self) -> npt.NDArray[np.float32] | None:
-        """Weight by distance to clouds, ``(time, y, x)`` in [0, 1]; None for products without."""
-        if self.weights is None:
+        """Weight by the clouds nearby, ``(time, y, x)`` in [0, 1]; None for products without."""
+        if self.nearness is None:
             return None
         rows, columns = self.window
         out = np.empty(self.shape, np.float32)
         resolution = self.cube.spec.groups[self.group]
         for index, file in enumerate(self.weight_files):
-            out[index] = cloud_weight(
-                _load(file), rows.start, columns.start, self.shape[1:], resolution, self.weights
+            out[index] = self.nearness.weigh(
+                _load(file), rows.start, columns.start, self.shape[1:], resolution
             )
         return out
 
@@ -121,15 +134,22 @@ class BlockDates:
             slice(max(0, block.x0 - halo) // side, (block.x0 + block.width + halo - 1) // side + 1),
         )
 
-    def _near(self, coarse: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Coarse cells on which the weights of the block depend."""
-        if self.weights is None:
-            return coarse
-        step = self.weights.coarse / self.cube.spec.groups[self.group]
+    def _near(self, gathered: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """Cells on which the weights of the block depend."""
+        if self.nearness is None:
+            return gathered
+        step, margin = self.nearness.cell / self.cube.spec.groups[self.group], self.nearness.margin
         rows, columns = self.window
-        first = (int(rows.start / step) - REACH, int(columns.start / step) - REACH)
-        after = (math.ceil(rows.stop / step) + REACH, math.ceil(columns.stop / step) + REACH)
-        return coarse[:, max(0, first[0]) : after[0], max(0, first[1]) : after[1]]
+        first = (int(rows.start / step) - margin, int(columns.start / step) - margin)
+        after = (math.ceil(rows.stop / step) + margin, math.ceil(columns.stop / step) + margin)
+        return gathered[:, max(0, first[0]) : after[0], max(0, first[1]) : after[1]]
+
+
+def pixel_frame(spec: Spec, group: str, row: int, column: int) -> Frame:
+    """First pixel of a window of a group -> where the window is."""
+    resolution = spec.groups[group]
+    left, top = spec.extent.left + column * resolution, spec.extent.top - row * resolution
+    return Frame(left, top, resolution)
 
 
 def _of(
@@ -142,9 +162,10 @@ def _of(
     return checksums[[order.index(name) for name in names]][:, chunks[0], chunks[1]]
 
 
-def _load(file: str) -> npt.NDArray[np.float32]:
+def _load(file: str) -> npt.NDArray[np.generic]:
     try:
-        weights: npt.NDArray[np.float32] = np.load(Path(file))
+        # Mapped: of a large array a block reads its own window.
+        weights: npt.NDArray[np.generic] = np.load(Path(file), mmap_mode="r")
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read the weights of a date, {file}: {error}") from error
     return weights

@@ -20,10 +20,10 @@ from cube.errors import CubeError, StoreError
 from cube.facts import DateFacts
 from cube.grid import Block, Extent
 from cube.joined import open_masked
+from cube.nearness import Nearness
 from cube.periods import Period
 from cube.rasters import read_window, strips, write_cog, write_picture
 from cube.store import Cube
-from cube.weights import CloudWeightParams, coarse_cloud_weights, not_clear
 from jobs.block_dates import BlockDates
 from jobs.decode_masks import VERSION as MASK_VERSION
 from jobs.product import Layer, Product
@@ -50,7 +50,7 @@ class WeightTask:
     store: str
     slot: int
     reading: MaskReading
-    weights: Mapping[str, Any]
+    nearness: Nearness
     path: str
 
 
@@ -90,7 +90,7 @@ class BlockTask:
     periods: tuple[PeriodTask, ...]
     reading: MaskReading
     weights: Mapping[int, str] = field(default_factory=dict)
-    """Slot -> file of the date's coarse weights; empty for products without."""
+    """Slot -> file of the date's gathered clouds; empty for products without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class AssetTask:
 
 
 def make_weights(task: WeightTask) -> None:
-    """One date's decoded mask -> its coarse blurred clouds, (2, h, w) float32 in a file."""
+    """One date's decoded mask -> its gathered clouds, (n, h, w) in a file."""
     path = Path(task.path)
     if is_array(path):
         return
@@ -120,19 +120,18 @@ def make_weights(task: WeightTask) -> None:
     entry = cube.dates[task.slot]
     group = mask_group(cube.spec, task.reading.encoding)
     height, width = cube.spec.shape(group)
-    params = CloudWeightParams.model_validate(dict(task.weights))
 
     def rows(first: int, last: int) -> Array:
         window = (slice(first, last), slice(0, width))
-        return not_clear(read_classes(cube, [entry], task.reading, group, window)[0], params)
+        decoded = read_classes(cube, [entry], task.reading, group, window)[0]
+        return task.nearness.hidden(decoded)
 
-    coarse = coarse_cloud_weights(
+    gathered = task.nearness.gather(
         ((first, rows(first, last)) for first, last in strips(height, STRIP)),
         (height, width),
         cube.spec.groups[group],
-        params,
     )
-    save(path, lambda stream: np.save(stream, coarse))
+    save(path, lambda stream: np.save(stream, gathered))
 
 
 def make_block(task: BlockTask) -> dict[str, dict[str, Any] | str]:
@@ -226,7 +225,7 @@ def _make_period(
     product: Product, params: "BaseModel", cube: Cube, task: BlockTask, part: PeriodTask
 ) -> dict[str, Any]:
     entries = tuple(cube.dates[slot] for slot in part.slots)
-    weights = product.weights(params)
+    nearness = product.nearness(params)
     tallies: dict[str, list[int]] = {}
     made_of: dict[str, str] = {}
     taken = 0
@@ -234,9 +233,9 @@ def _make_period(
         layers = product.layers(cube.spec, entries, group, params)
         if not layers:
             continue
-        files = tuple(task.weights[slot] for slot in part.slots) if weights else ()
+        files = tuple(task.weights[slot] for slot in part.slots) if nearness else ()
         dates = BlockDates(
-            cube, group, task.block, part.period, entries, task.reading, weights, files, part.facts
+            cube, group, task.block, part.period, entries, task.reading, nearness, files, part.facts
         )
         reads = product.reads(cube.spec, entries, group, params)
         recipe = recipe_of(product, task.job, task.reading, params)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from cube.decoding import MaskReading, has_mask
 from cube.errors import CubeError
 from cube.place import Place, read_place
 from cube.store import Cube
-from cube.weights import CloudWeightParams
+from jobs.block_dates import pixel_frame
 from jobs.pixel_dates import (
     PixelDate,
     band_names,
@@ -22,7 +23,15 @@ from jobs.pixel_dates import (
     read_pixel,
     values_document,
 )
-from jobs.recorded_month import Month, MonthDate, cubes_of, inputs_of, left_out, recorded_month
+from jobs.recorded_month import (
+    Month,
+    MonthDate,
+    angle_files,
+    cubes_of,
+    inputs_of,
+    left_out,
+    recorded_month,
+)
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -30,7 +39,7 @@ if TYPE_CHECKING:
 
 def explain_month(workspace: "Workspace", item: Document, place: Place) -> Document:
     """Item of a synthesis and a place -> the account of its pixel there, as JSON."""
-    month = recorded_month(item)
+    month = replace(recorded_month(item), angle_files=angle_files(workspace, item))
     request = item["properties"].get("clearcube:request", {})
     variant = str(request.get("mask", "")).partition(":")[2] or None
     cubes = cubes_of(workspace, month.tile, month.reading.encoding, item, variant)
@@ -81,7 +90,7 @@ def _group(
 ) -> Document:
     """One group: its dates at the pixel, and each number of the result beside the item's."""
     resolution = cube.spec.groups[group]
-    pixels = [_pixel(one, group, place, month.reading) for one in dates]
+    pixels = [_pixel(one, group, place, month) for one in dates]
     places = [i for i, one in enumerate(dates) if not one.left_out and pixels[i] is not None]
     taken = [(dates[i], pixel) for i in places if (pixel := pixels[i]) is not None]
     found = _account(month, cube, group, taken, place)
@@ -92,6 +101,7 @@ def _group(
             "reason": verdict.reason + _within_buffer(pixels[i]),
             "factors": {name: _short(value) for name, value in verdict.factors.items()},
             "weight": None if verdict.weight is None else _short(verdict.weight),
+            "corrected": values_document(verdict.corrected),
         }
     suffix = "" if group == next(iter(cube.spec.groups)) else f"_{resolution}m"
     shown = [documents[i]["date"] for i in places]
@@ -110,11 +120,16 @@ def _group(
     }
 
 
-def _pixel(one: MonthDate, group: str, place: Place, reading: MaskReading) -> PixelDate | None:
+def _pixel(one: MonthDate, group: str, place: Place, month: Month) -> PixelDate | None:
     if one.cube is None or one.entry is None or group not in one.cube.spec.groups:
         return None
-    masked = has_mask(one.entry, reading.encoding)
-    return read_pixel(one.cube, one.entry, group, place, reading if masked else None)
+    reading = month.reading if has_mask(one.entry, month.reading.encoding) else None
+    return read_pixel(one.cube, one.entry, group, place, reading, binary=_is_binary(month))
+
+
+def _is_binary(month: Month) -> bool:
+    """Whether masks are taken as CNES's public program does."""
+    return bool(getattr(month.params, "is_binary", False))
 
 
 def _account(
@@ -127,12 +142,16 @@ def _account(
     entries = [one.entry for one, _ in taken if one.entry is not None]
     names = band_names(cube, entries, group)
     weights = None
-    if month.method.weights_cloud and isinstance(month.params, CloudWeightParams):
+    nearness = month.method.nearness(month.params)
+    if nearness is not None:
         weights = [
-            pixel_weight(one.cube, one.entry, month.reading, group, place, month.params)
+            pixel_weight(one.cube, one.entry, month.reading, group, place, nearness)
             for one, _ in taken
             if one.cube is not None and one.entry is not None
         ]
+    aerosol = [pixel.aot for _, pixel in taken]
+    known = any(aot is not None for aot in aerosol)
+    resolution = cube.spec.groups[group]
     return account(
         month.method,
         month.params,
@@ -143,6 +162,9 @@ def _account(
         weights,
         [pixel.blue for _, pixel in taken],
         [month.facts(one.time) for one, _ in taken],
+        aot=[aot or 0 for aot in aerosol] if known else None,
+        frame=pixel_frame(cube.spec, group, *place.pixel(cube.spec.extent, resolution)),
+        fixed=[pixel.fixed for _, pixel in taken] if _is_binary(month) else None,
     )
 
 
@@ -162,6 +184,7 @@ def _date(one: MonthDate, pixel: PixelDate | None, reading: MaskReading) -> Docu
         "reason": one.left_out or one.note,
         "factors": {},
         "weight": None,
+        "corrected": {},
     }
     return document
 

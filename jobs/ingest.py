@@ -20,11 +20,13 @@ from catalog.deliveries import REJECTED, SUPERSEDED_BY, apply_deliveries
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
+from catalog.products.angles import AngleGrids
 from catalog.search import Query, matches, parse_query, tile_of, times_of
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, GridError, LoadError
 from cube.grid import footprint_in, tile_extent
 from cube.rasters import Header, read_header, zip_member
+from jobs.angle_files import add_angles
 from jobs.job import Failure, Outcome
 from jobs.runner.progress import Progress
 from jobs.runner.publish import publish
@@ -59,6 +61,8 @@ class _Batch:
     items: list[Document] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    angles: dict[str, AngleGrids] = field(default_factory=dict)
+    """By id, the grids of angles that metadata hold."""
 
 
 def ingest(
@@ -81,6 +85,7 @@ def ingest(
         outcome.failures += batch.failures
         checked = _checked(batch, outcome, progress)
         outcome.notes += batch.notes
+        checked = [item for item in checked if _has_angles(workspace, item, batch, outcome)]
         _publish(workspace, checked, outcome)
         if not batch.items and not batch.failures:
             outcome.failures.append(Failure(source, "nothing in it answers the search"))
@@ -124,9 +129,22 @@ def _read_products(path: Path, query: Query, batch: _Batch) -> None:
             if not matches(item, query):
                 continue
             batch.items.append(item)
+            if product.angles is not None:
+                batch.angles[item["id"]] = product.angles
             batch.notes += [f"{product.id}: {text}" for text in product.warnings]
         except CatalogError as error:
             batch.failures.append(Failure(str(one), str(error)))
+
+
+def _has_angles(workspace: "Workspace", item: Document, batch: _Batch, outcome: Outcome) -> bool:
+    """Whether an item names its grids of angles, if it has any; else it is a failure."""
+    try:
+        if item["id"] in batch.angles:
+            add_angles(workspace, item, batch.angles[item["id"]])
+    except CubeError as error:
+        outcome.failures.append(Failure(item["id"], str(error)))
+        return False
+    return True
 
 
 # --- headers --------------------------------------------------------------------------------------

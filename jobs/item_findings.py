@@ -13,6 +13,7 @@ from catalog.items import Recipe, validate_item
 from cube.errors import CubeError
 from cube.rasters import read_header, read_window, strips, zip_member
 from jobs.compositing import BLOCKS
+from jobs.date_facts import ANGLES
 from jobs.finding import Finding, error, note, remake
 from jobs.ingest import signed_version
 from jobs.mask_item import CHECKSUM
@@ -41,7 +42,7 @@ def item_findings(
     if item["collection"] not in collections:
         yield error(item["id"], f"its collection {item['collection']} is not there", _mended(item))
     if "clearcube:job" not in item["properties"]:
-        yield from _scene(item, sources=sources)
+        yield from _scene(item, quick=quick, sources=sources)
         return
     yield from _recipe(item, why_out)
     if item["collection"] != CUBES:
@@ -51,13 +52,18 @@ def item_findings(
 # --- scenes ---------------------------------------------------------------------------------------
 
 
-def _scene(item: Document, *, sources: bool) -> Iterator[Finding]:
+def _scene(item: Document, *, quick: bool, sources: bool) -> Iterator[Finding]:
     gone = sorted({href for href in map(_href, item["assets"].values()) if _is_gone(href)})
     if gone:
         more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
         advice = "put it back, or ingest the product from where it is now"
         yield error(item["id"], f"file gone: {gone[0]}{more}", advice)
-    elif sources:
+        return
+    angles = item["assets"].get(ANGLES)
+    fault = angles and _file_fault(item, angles, Path(angles["href"]), quick=quick)
+    if fault:
+        yield error(item["id"], fault, "ingest the product again")
+    if sources:
         held = item["properties"].get("clearcube:version", "")
         try:
             found = signed_version(item)

@@ -11,6 +11,7 @@ from math import ceil
 
 from cube.decoding import MaskReading, mask_group
 from cube.masks import encoding
+from cube.nearness import Nearness
 from cube.reading import AT_ONCE as READ_AT_ONCE
 from cube.spec import MAX_CHUNK, Spec
 from cube.variables import Variable
@@ -73,17 +74,13 @@ def mask_bytes(spec: Spec, reading: MaskReading) -> int:
     return 9 * STRIP * width + _decoding(spec, reading, STRIP) + SMALL
 
 
-def weights_bytes(spec: Spec, reading: MaskReading, coarse: int = 240) -> int:
-    """Cube, mask and pixel of the coarse grid in metres -> bytes to blur the clouds of one date."""
+def weights_bytes(spec: Spec, reading: MaskReading, nearness: Nearness) -> int:
+    """Cube, mask and nearness -> bytes to gather the clouds of one date."""
     group = mask_group(spec, reading.encoding)
     height, width = spec.shape(group)
-    factor = coarse / spec.groups[group]
     # Classes, and two booleans while it is told where they are not clear.
     strip = 3 * WEIGHT_STRIP * width + _decoding(spec, reading, WEIGHT_STRIP)
-    # Coarse rows of fine columns; then shares, clouds and their blurs in double precision.
-    sums = 4 * ceil(height / factor) * width
-    cells = ceil(height / factor) * ceil(width / factor)
-    return strip + sums + 48 * cells + SMALL
+    return strip + nearness.gathering_bytes((height, width), spec.groups[group]) + SMALL
 
 
 def _decoding(spec: Spec, reading: MaskReading, rows: int) -> int:
@@ -120,8 +117,8 @@ class BlockLoad:
     """Group -> layers made."""
     scratch: int
     """Bytes a pixel and date beside bands and classes: weights, and what composing takes."""
-    coarse: int = 0
-    """Pixel of the grid of a date's weights, metres; 0 without any."""
+    nearness: Nearness | None = None
+    """How the clouds near a pixel weigh on it."""
 
     def block_bytes(self, side: int) -> int:
         """Side of a block in pixels of the coarsest group -> bytes to make one."""
@@ -137,8 +134,8 @@ class BlockLoad:
             most = max(most, pixels * (self.dates * a_date + 8 * layers))
         # A window that a buffer of 5 km widens, decoded date by date; the weights of one date.
         metres = coarsest * max(self.spec.groups.values())
-        cells = ceil(metres / self.coarse) ** 2 if self.coarse else 0
-        return most + 2 * SMALL + 8 * cells
+        cells = 0 if self.nearness is None else self.nearness.window_bytes(metres)
+        return most + 2 * SMALL + cells
 
 
 @dataclass(frozen=True, slots=True)

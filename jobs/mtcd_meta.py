@@ -34,8 +34,8 @@ def date_meta(items: Sequence[Document], level: str, time: datetime, extent: Ext
     degrees, as products state the time at which the datatake began; without the sensor's, the view is
     left unknown.
     """
-    sun = _mean(list(_suns(items))) or _computed(time, extent)
-    view = _mean(list(_views(items)))
+    sun = sun_of(items) or _computed(time, extent)
+    view = view_of(items)
     return Meta(
         day=(time.date() - datetime(1970, 1, 1).date()).days,
         level=level,
@@ -44,6 +44,16 @@ def date_meta(items: Sequence[Document], level: str, time: datetime, extent: Ext
         view_zenith=None if view is None else view[0],
         view_azimuth=None if view is None else view[1],
     )
+
+
+def sun_of(items: Sequence[Document]) -> Angles | None:
+    """Scenes -> mean direction of the sun; None where none says it."""
+    return _mean(list(_suns(items)))
+
+
+def view_of(items: Sequence[Document]) -> Angles | None:
+    """Scenes -> mean direction of the sensor; None where none says it."""
+    return _mean(list(_views(items)))
 
 
 def _suns(items: Sequence[Document]) -> Iterator[Angles]:

@@ -18,6 +18,8 @@ from cube.store import Cube
 from jobs.acquisitions import Acquisition
 from jobs.date_facts import PARAMETER, date_facts, facts_document
 from jobs.dates import PENDING, TileDate, pixel_checksum
+from jobs.errors import RequestError
+from jobs.ingest import NOTES
 from jobs.mask_item import CHECKSUM, mask_id
 from jobs.period_mask import PeriodMask
 from jobs.period_params import PeriodParams
@@ -96,12 +98,19 @@ class PeriodContext:
         names = self.product.facts(self.params)
         if not names:
             return {}
-        return {
+        found = {
             utc_text(one.time): date_facts(
                 one.acquisition.items, self.masks.get(self.mask_of(one))
             ).only(names)
             for one in dates
         }
+        for one, facts in zip(dates, found.values(), strict=True):
+            if facts.nbar:
+                raise RequestError(
+                    f"{' '.join(one.items)}: normalised to a view from nadir already (NBAR), must not "
+                    "be corrected for it again; ask for --set brdf=none"
+                )
+        return found
 
     def mask_of(self, one: TileDate) -> str:
         """Id of the mask item of a date."""
@@ -199,6 +208,8 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
     spec, period = context.spec, made.period
     geometry, bbox = lonlat(spec.extent)
     finest = next(group for group in spec.groups if group in made.counts)
+    facts = tuple(context.facts(made.dates).values())
+    notes = list(context.product.notes(made.entries, facts, context.params))
     is_provisional = bool(provisional(context, period, made.dates))
     masks = [
         {"id": context.mask_of(one), "collection": cloud_mask_collection(context.mask.method)}
@@ -224,6 +235,7 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
         properties={
             **context.product.about(made.counts[finest], context.params),
             **({WITHOUT: made.without} if made.without else {}),
+            **({NOTES: notes} if notes else {}),
             "clearcube:dates": len(made.dates),
             "clearcube:period": period.label,
             "clearcube:mask": context.mask.method,

@@ -295,7 +295,7 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
     load = block_load(context, batch)
     grid = _grid(context, batch)
     dates = {one.time for result in batch for one in result.dates}
-    weights = context.product.weights(context.params)
+    nearness = context.product.nearness(context.params)
     side = _side(context, batch)
     reading, masked = context.reading, context.masked_spec
     return (
@@ -304,8 +304,8 @@ def _outline(context: PeriodContext, batch: Sequence[PeriodResult]) -> tuple[Sta
             [],
             make_weights,
             _nothing,
-            memory=0 if weights is None else weights_bytes(masked, reading, weights.coarse),
-            count=0 if weights is None else len(dates),
+            memory=0 if nearness is None else weights_bytes(masked, reading, nearness),
+            count=0 if nearness is None else len(dates),
             unit="date",
         ),
         Stage(
@@ -350,20 +350,20 @@ def block_load(context: PeriodContext, batch: Sequence[PeriodResult]) -> BlockLo
     most = max(batch, key=lambda result: len(result.dates))
     product, params, spec = context.product, context.params, context.spec
     entries = context.expected(most)
-    weights = product.weights(params)
+    nearness = product.nearness(params)
     return BlockLoad(
         spec,
         dates=len(most.dates),
         reads={g: len(product.reads(spec, entries, g, params)) for g in spec.groups},
         layers={g: len(product.layers(spec, entries, g, params)) for g in spec.groups},
-        scratch=product.scratch + (0 if weights is None else 4),
-        coarse=0 if weights is None else weights.coarse,
+        scratch=product.scratch + (0 if nearness is None else 4),
+        nearness=nearness,
     )
 
 
 def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict[int, Path]:
-    weights = context.product.weights(context.params)
-    if weights is None:
+    nearness = context.product.nearness(context.params)
+    if nearness is None:
         return {}
     folder = context.workspace.scratch / "weights" / context.tile
     spec = context.masked_spec
@@ -376,21 +376,21 @@ def _weight_files(context: PeriodContext, batch: Sequence[PeriodResult]) -> dict
                     "grid": grid,
                     "mask": result.recipe.inputs[context.mask_of(one)],
                     "version": context.version,
-                    "parameters": weights.model_dump(mode="json"),
+                    "nearness": nearness.name,
+                    "parameters": nearness.params.model_dump(mode="json"),
                 }
                 found[one.entry.slot] = folder / f"{fingerprint(name)}.npy"
     return found
 
 
 def _weight_units(context: PeriodContext, files: Mapping[int, Path]) -> list[Unit]:
-    weights = context.product.weights(context.params)
-    if weights is None:
+    nearness = context.product.nearness(context.params)
+    if nearness is None:
         return []
-    reading, shared = context.reading, weights.model_dump(mode="json")
     return [
         Unit(
             f"{context.tile}-weights-{slot:04d}",
-            WeightTask(str(context.store), slot, reading, shared, str(path)),
+            WeightTask(str(context.store), slot, context.reading, nearness, str(path)),
         )
         for slot, path in files.items()
         if not path.exists()

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
-from cube.classes import NAMES
+from cube.classes import CLEAR, NAMES
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError
 from cube.masks import encoding, explain
+from cube.nearness import Nearness
 from cube.place import Place
 from cube.rasters import strips
+from cube.reading import read_aot
 from cube.store import Cube, DateEntry
-from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights, not_clear
+from cube.wasp_masks import binary_classes
 
 STRIP = 512
 """Rows of a mask decoded at once."""
@@ -35,12 +37,25 @@ class PixelDate:
     """Class, as the mask is read."""
     own: int
     """Class without the buffer."""
+    aot: int | None = None
+    """Aerosol in thousandths, nodata -10000; None where the date has none."""
+    fixed: bool = False
+    """Whether the directions are not corrected, by the rule of CNES's public program."""
 
 
 def read_pixel(
-    cube: Cube, entry: DateEntry, group: str, place: Place, reading: MaskReading | None
+    cube: Cube,
+    entry: DateEntry,
+    group: str,
+    place: Place,
+    reading: MaskReading | None,
+    *,
+    binary: bool = False,
 ) -> PixelDate:
-    """A date of a cube -> what it holds of one place in one group; without a mask the class is 0."""
+    """A date of a cube -> what it holds of one place in one group; without a mask the class is 0.
+
+    ``binary``: the mask as CNES's public program takes it.
+    """
     row, column = place.pixel(cube.spec.extent, cube.spec.groups[group])
     window = slice(row, row + 1), slice(column, column + 1)
     bands = {
@@ -54,7 +69,21 @@ def read_pixel(
         code = int(read_classes(cube, [entry], reading, group, window)[0, 0, 0])
         bare = replace(reading, buffer=0.0)
         own = int(read_classes(cube, [entry], bare, group, window)[0, 0, 0])
-    return PixelDate(bands, _blue(cube, entry, group, window, bands), raw, code, own)
+    fixed = code != CLEAR
+    if reading is not None and binary:
+        classes, kept = binary_classes(cube, [entry], reading, group, window)
+        code = int(classes[0, 0, 0])
+        fixed = code != CLEAR if kept is None else bool(kept[0, 0, 0])
+    aot = read_aot(cube, group, [entry], window)
+    return PixelDate(
+        bands,
+        _blue(cube, entry, group, window, bands),
+        raw,
+        code,
+        own,
+        None if aot is None else int(aot[0, 0, 0]),
+        fixed,
+    )
 
 
 def band_names(cube: Cube, entries: Sequence[DateEntry], group: str) -> list[str]:
@@ -73,19 +102,19 @@ def pixel_weight(
     reading: MaskReading,
     group: str,
     place: Place,
-    params: CloudWeightParams,
+    nearness: Nearness,
 ) -> float:
     """Cloud weight of a date at one place, from the clouds within its reach alone.
 
-    The same to the last bit as from the whole tile: the window begins and ends on the coarse grid,
-    and what it holds is interpolated at its place in the whole.
+    The same to the last bit as from the whole tile: the window begins and ends on the grid of what
+    is gathered, which is weighed at its place in the whole.
     """
     native = mask_group(cube.spec, reading.encoding)
     resolution, extent = cube.spec.groups[native], cube.spec.extent
     shape = cube.spec.shape(native)
     first, last = zip(
         *(
-            _reach(at, count, resolution, params)
+            _reach(at, count, resolution, nearness)
             for at, count in zip(place.pixel(extent, resolution), shape, strict=True)
         ),
         strict=True,
@@ -94,21 +123,20 @@ def pixel_weight(
 
     def rows(top: int, bottom: int) -> Any:
         window = (slice(first[0] + top, first[0] + bottom), columns)
-        return not_clear(read_classes(cube, [entry], reading, native, window)[0], params)
+        return nearness.hidden(read_classes(cube, [entry], reading, native, window)[0])
 
     height, width = last[0] - first[0], last[1] - first[1]
-    part = coarse_cloud_weights(
+    part = nearness.gather(
         ((top, rows(top, bottom)) for top, bottom in strips(height, STRIP)),
         (height, width),
         resolution,
-        params,
     )
-    cells = [math.ceil(count * resolution / params.coarse - 1e-6) for count in shape]
-    whole = np.zeros((2, max(1, cells[0]), max(1, cells[1])), np.float32)
-    top, left = (round(start * resolution / params.coarse) for start in first)
+    cells = [math.ceil(count * resolution / nearness.cell - 1e-6) for count in shape]
+    whole = np.zeros((len(part), max(1, cells[0]), max(1, cells[1])), part.dtype)
+    top, left = (round(start * resolution / nearness.cell) for start in first)
     whole[:, top : top + part.shape[1], left : left + part.shape[2]] = part
     row, column = place.pixel(extent, cube.spec.groups[group])
-    found = cloud_weight(whole, row, column, (1, 1), cube.spec.groups[group], params)
+    found = nearness.weigh(whole, row, column, (1, 1), cube.spec.groups[group])
     return float(found[0, 0])
 
 
@@ -190,13 +218,12 @@ def _blue(
     return int(np.rint(fine.mean(dtype=np.float32)))
 
 
-def _reach(at: int, count: int, resolution: int, params: CloudWeightParams) -> tuple[int, int]:
+def _reach(at: int, count: int, resolution: int, nearness: Nearness) -> tuple[int, int]:
     """A pixel's row (or column) -> the first and last + 1 whose clouds weigh on it."""
-    # Far more than the kept 99 % of the wide blur, and the cells that interpolation looks at.
-    cells = math.ceil(4 * max(params.sigma_large, params.sigma_small)) + 10
+    size, cells = nearness.cell, nearness.reach
     # Whole cells that are whole pixels too.
-    step = resolution // math.gcd(resolution, params.coarse)
-    cell = int(at * resolution // params.coarse)
+    step = resolution // math.gcd(resolution, size)
+    cell = int(at * resolution // size)
     first = max(0, (cell - cells) // step * step)
     last = -(-(cell + cells + 1) // step) * step
-    return first * params.coarse // resolution, min(last * params.coarse // resolution, count)
+    return first * size // resolution, min(last * size // resolution, count)

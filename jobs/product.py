@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cube.facts import DateFacts
+    from cube.nearness import Nearness
     from cube.periods import Period
     from cube.spec import DateEntry, Spec
-    from cube.weights import CloudWeightParams
     from jobs.block_dates import BlockDates
 
 SHARED_VERSION = "1"
@@ -51,7 +52,7 @@ class Product:
     """What a job makes of the dates of a period, and what it needs for it.
 
     Every function gets the request's parameters last. ``compose`` runs on workers and must give
-    every pixel a value that depends on that pixel alone (or on what ``weights`` brings), so that
+    every pixel a value that depends on that pixel alone (or on what ``nearness`` brings), so that
     blocks of any size come to the same.
     """
 
@@ -73,10 +74,14 @@ class Product:
     """Layers of a block -> counts, added up over the blocks of the finest group made."""
     about: Callable[[Sequence[int], Any], dict[str, Any]]
     """Counts -> properties of the item."""
-    weights: "Callable[[Any], CloudWeightParams | None]" = lambda _params: None
-    """How clouds lower the weight of their neighbours; None where they do not."""
+    nearness: "Callable[[Any], Nearness | None]" = lambda _params: None
+    """How the clouds near a pixel weigh on it; None where they do not."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """Names of the facts of dates (``cube.facts``) that the pixels depend on."""
+    notes: "Callable[[Sequence[DateEntry], Sequence[DateFacts], Any], Sequence[str]]" = (
+        lambda _entries, _facts, _params: ()
+    )
+    """Dates of a period -> sentences that its item keeps."""
     picture: tuple[str, str, str] | None = None
     """Layers shown as red, green and blue in the thumbnail."""
     scratch: int = 0

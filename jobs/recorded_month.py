@@ -5,7 +5,7 @@ What the item says is what counts: its inputs, mask and parameters, not what wou
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from cube.joined import JoinedCube
 from cube.periods import Period
 from cube.store import Cube, DateEntry, open_store
 from cube.synthesis import method
-from jobs.date_facts import PARAMETER
+from jobs.date_facts import ANGLES, PARAMETER, angles_checksum
 from jobs.dates import pixel_checksum
 from jobs.errors import RequestError
 from jobs.mask_params import methods
@@ -31,7 +31,7 @@ from jobs.mask_store import store_level
 from jobs.period_mask import level_of
 from jobs.states import WITHOUT
 from jobs.stores import cube_store, latest_store
-from jobs.synthesis import reads
+from jobs.synthesis import method_reads
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -66,6 +66,8 @@ class Month:
     method: Method
     params: BaseModel
     reading: MaskReading
+    angle_files: Mapping[str, str] = field(default_factory=dict)
+    """Checksum of a scene's grids of angles -> where they are."""
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -75,7 +77,9 @@ class Month:
     def facts(self, time: datetime | None) -> DateFacts:
         """Facts of a date that the item records; defaults for those that it does not need."""
         recorded = self.item["properties"].get("clearcube:parameters", {}).get(PARAMETER, {})
-        return DateFacts.parse({} if time is None else recorded.get(utc_text(time), {}))
+        found = DateFacts.parse({} if time is None else recorded.get(utc_text(time), {}))
+        files = tuple(self.angle_files[one] for one in found.angles if one in self.angle_files)
+        return replace(found, angle_files=files)
 
     @property
     def window(self) -> tuple[date, date]:
@@ -150,7 +154,7 @@ def inputs_of(workspace: "Workspace", month: Month, cubes: Sequence[Cube]) -> It
                 if not any(name in left for name in ids):
                     continue
                 notes = list(_differences(workspace, month, cube, entry, left))
-                if exactly and not fits(cube, entry, month.inputs, _read(cube, entry)):
+                if exactly and not fits(cube, entry, month.inputs, _read(month, cube, entry)):
                     continue
                 for name in ids:
                     left.pop(name, None)
@@ -169,6 +173,17 @@ def fits(
         recorded.get(source["id"], pixels) in (pixels, entry.key, source["version"])
         for source in entry.items
     )
+
+
+def angle_files(workspace: "Workspace", item: Document) -> dict[str, str]:
+    """Item -> checksums of its scenes' grids of angles, and where these are."""
+    found = {}
+    for name, _ in raw_inputs(item):
+        for scene in workspace.catalog.find(name):
+            if ANGLES in scene["assets"]:
+                asset = scene["assets"][ANGLES]
+                found[angles_checksum(asset)] = str(asset["href"])
+    return found
 
 
 def raw_inputs(item: Document) -> Iterator[tuple[str, str]]:
@@ -201,17 +216,18 @@ def _mask_id(month: Month, entry: DateEntry) -> str:
     return f"{month.tile}_{stamp}_{month.reading.encoding}"
 
 
-def _read(cube: Cube, entry: DateEntry) -> list[str]:
+def _read(month: Month, cube: Cube, entry: DateEntry) -> list[str]:
     """Variables of a date that a synthesis is made of."""
     spec = cube.spec
-    return sorted({name for group in spec.groups for _, name in reads(spec, [entry], group, None)})
+    found = [method_reads(spec, [entry], group, month.method) for group in spec.groups]
+    return sorted({name for reads in found for _, name in reads})
 
 
 def _differences(
     workspace: "Workspace", month: Month, cube: Cube, entry: DateEntry, left: Mapping[str, str]
 ) -> Iterator[str]:
     """In what a date of the cube is not what an item records."""
-    if not fits(cube, entry, month.inputs, _read(cube, entry)):
+    if not fits(cube, entry, month.inputs, _read(month, cube, entry)):
         yield "replaced since: what is shown is what the cube holds now"
     elif entry.valid and not _has_recorded_mask(workspace, month, entry):
         yield "its mask was made again since: what is shown is the mask of now"

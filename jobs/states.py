@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catalog.backends.base import Document
 from catalog.deliveries import REJECTED, SUPERSEDED_BY
 from catalog.items import Recipe
+from jobs.date_facts import PARAMETER as FACTS
 from jobs.job import State, Target
 
 if TYPE_CHECKING:
@@ -70,10 +71,22 @@ def differences(
             yield f"{name} {'changed' if name in held else 'is new'}"
     yield from _gone(workspace, sorted(changed - wanted.keys()))
     for name, was, now in _parameters(properties, recipe):
-        yield f"parameter {name} was {was}, is {now}"
+        if name == FACTS:
+            yield from _facts(was or {}, now or {})
+        else:
+            yield f"parameter {name} was {was}, is {now}"
     was = properties.get("processing:version")
     if was != recipe.version:
         yield f"{recipe.job} was version {was}, is {recipe.version}"
+
+
+def _facts(was: Mapping[str, Document], now: Mapping[str, Document]) -> Iterator[str]:
+    """What changed of dates that are inputs still; the others are named as such."""
+    for time in sorted(was.keys() & now.keys()):
+        names = was[time].keys() | now[time].keys()
+        changed = sorted(n for n in names if was[time].get(n) != now[time].get(n))
+        if changed:
+            yield f"{', '.join(changed)} of {time} changed"
 
 
 def why_out(workspace: "Workspace", item_id: str) -> str:
@@ -110,7 +123,7 @@ def _inputs(item: Document) -> Collection[str]:
     return inputs.keys()
 
 
-def _parameters(properties: Document, recipe: Recipe) -> Iterator[tuple[str, object, object]]:
+def _parameters(properties: Document, recipe: Recipe) -> Iterator[tuple[str, Any, Any]]:
     held, wanted = properties.get("clearcube:parameters", {}), recipe.parameters
     for name in sorted(held.keys() | wanted.keys()):
         if held.get(name) != wanted.get(name):

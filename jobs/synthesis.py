@@ -9,11 +9,13 @@ import numpy as np
 
 from catalog.collections import synthesis_collection
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
-from cube.composite import DATE_NODATA
+from cube.composite import DATE_NODATA, Method
+from cube.directional import DirectionalParams, remarks
+from cube.facts import DateFacts
 from cube.periods import Period
+from cube.reading import AOT, aot_group
 from cube.spec import DateEntry, Spec
 from cube.synthesis import composite, method, methods
-from cube.weights import CloudWeightParams
 from jobs.block_dates import BlockDates
 from jobs.period_job import period_job
 from jobs.product import Layer, Layers, Product
@@ -30,13 +32,23 @@ def window(period: Period, params: SynthesisParams) -> tuple[date, date]:
 
 
 def reads(
-    spec: Spec, entries: Sequence[DateEntry], group: str, _params: Any
+    spec: Spec, entries: Sequence[DateEntry], group: str, params: SynthesisParams
 ) -> list[tuple[str, str]]:
-    """Bands of the group that some date has, and blue, which chooses among cloudy dates."""
+    """What is read of a group for a request."""
+    return method_reads(spec, entries, group, method(params.method))
+
+
+def method_reads(
+    spec: Spec, entries: Sequence[DateEntry], group: str, of: Method
+) -> list[tuple[str, str]]:
+    """Bands of the group that some date has, blue, which chooses among cloudy dates, and aerosol."""
     names = [(group, name) for name in _bands(spec, entries, group)]
     finest = next(iter(spec.groups))
     if names and (group, "blue") not in names and spec.variable(finest, "blue") is not None:
         names.append((finest, "blue"))
+    aerosol = aot_group(spec, entries) if of.uses_aot else None
+    if names and aerosol is not None:
+        names.append((aerosol, AOT))
     return names
 
 
@@ -54,28 +66,45 @@ def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
     names = _bands(dates.cube.spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
     has_blue = any(v.name == "blue" for v in dates.cube.spec.variables)
+    chosen, of = params.method_params(), method(params.method)
+    fixed = None
+    if getattr(chosen, "is_binary", False):
+        classes, fixed = dates.binary_classes()
+    else:
+        classes = dates.classes()
     made = composite(
-        method(params.method),
-        params.method_params(),
+        of,
+        chosen,
         dates.period,
         bands,
-        dates.classes(),
+        classes,
         dates.days,
         dates.cloud_weight(),
         bands["blue"] if "blue" in bands else dates.read("blue" if has_blue else names[0]),
         dates.facts,
+        aot=dates.aot() if of.uses_aot else None,
+        frame=dates.frame,
+        fixed=fixed,
+        overwrite=True,
     )
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality}
 
 
-def weights(params: SynthesisParams) -> CloudWeightParams | None:
-    """How clouds lower their neighbours' weight, where the method has such weights."""
+def notes(
+    entries: Sequence[DateEntry], facts: Sequence[DateFacts], params: SynthesisParams
+) -> list[str]:
+    """Dates of a period -> what could not be done as the method wants it, in words."""
     found = params.method_params()
-    if not isinstance(found, CloudWeightParams) or not method(params.method).weights_cloud:
-        return None
-    shared = found.model_dump(include=set(CloudWeightParams.model_fields))
-    return CloudWeightParams.model_validate(shared)
+    days = [str(entry.datetime.astype("datetime64[D]")) for entry in entries]
+    said = []
+    without = [day for day, e in zip(days, entries, strict=True) if AOT not in e.variables]
+    if method(params.method).uses_aot and without:
+        every = "every date" if len(without) == len(days) else " ".join(without)
+        said.append(f"no aerosol, weight not lowered: {every}")
+    if isinstance(found, DirectionalParams) and facts:
+        said += remarks(facts, days, found)
+    return said
 
 
 def tally(made: Layers) -> list[int]:
@@ -174,8 +203,9 @@ PRODUCT = Product(
     compose=compose,
     tally=tally,
     about=about,
-    weights=weights,
+    nearness=lambda params: method(params.method).nearness(params.method_params()),
     facts=lambda params: method(params.method).facts(params.method_params()),
+    notes=notes,
     picture=("red", "green", "blue"),
 )
 

@@ -78,7 +78,14 @@ def test_the_table_names_every_command_and_their_options_only() -> None:
 def test_every_option_named_anywhere_exists() -> None:
     known = set(OTHERS.split())
     below = [f"run {job}" for job in (*job_names(), "stale")]
-    for name in [*COMMANDS, *below, "validate masks", "export netcdf", "export envi", "export catalog"]:
+    for name in [
+        *COMMANDS,
+        *below,
+        "validate masks",
+        "export netcdf",
+        "export envi",
+        "export catalog",
+    ]:
         known |= options(name.split())
     assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", TEXT)) - known == set()
 

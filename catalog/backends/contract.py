@@ -51,7 +51,10 @@ class BackendTests:
         assert catalog.search(Query()).items == [item]
 
     def test_odd_items_come_back_as_given(self, catalog: CatalogBackend) -> None:
-        period: dict[str, Any] = {"start_datetime": "2019-05-01T00:00:00Z", "end_datetime": "2019-05-02T00:00:00Z"}
+        period: dict[str, Any] = {
+            "start_datetime": "2019-05-01T00:00:00Z",
+            "end_datetime": "2019-05-02T00:00:00Z",
+        }
         items = [
             make_item(
                 "nulls", datetime=None, **period, x=None, y={"z": None, "e": {}}, w=[None, []]

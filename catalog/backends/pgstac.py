@@ -29,7 +29,7 @@ BATCH = 1000
 WRITERS = 7_236_828_374_659
 """Key of the advisory lock of those who write: pgstac's partitions and parallel writers may
 deadlock."""
-EXACT = "clearcube:document"
+EXACT = "clearcube_document"
 """Member of pgstac's private column: an item that pgstac itself would not give back as it came
 (it drops nulls, and has a geometry for each)."""
 Key = tuple[str, str]

@@ -8,6 +8,7 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 from catalog.errors import ProductError
+from catalog.products.angles import read_angle_grids
 from catalog.products.bands import BY_ESA, BY_MUSCATE, Band
 from catalog.products.folder import Folder, find, open_folder, top_names
 from catalog.products.outline import corners, ring
@@ -131,6 +132,8 @@ class _Muscate:
         platform = re.sub(r"SENTINEL-?2", "sentinel-2", main.need("PLATFORM").upper()).lower()
         absolute, relative = self._orbits(platform)
         assets = tuple(self._assets())
+        names = {name: band.esa for name, band in BY_MUSCATE.items()}
+        angles = read_angle_grids(main, self.grids["R1"], names, self.warnings)
         return Product(
             id=self.id,
             family="muscate",
@@ -150,6 +153,7 @@ class _Muscate:
             snow_cover=self._percent("SnowPercent"),
             sun=self._sun(),
             view=mean_angles(self.views.values()),
+            angles=angles,
             warnings=tuple(self.warnings),
         )
 

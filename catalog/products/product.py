@@ -3,12 +3,15 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from catalog.errors import ProductError
+
+if TYPE_CHECKING:
+    from catalog.products.angles import AngleGrids
 
 Family = Literal["safe", "muscate"]
 Level = Literal["l1c", "l2a", "maja"]
@@ -122,6 +125,8 @@ class Product:
     sun: Angles | None = None
     view: Angles | None = None
     """Mean over the bands."""
+    angles: "AngleGrids | None" = field(default=None, repr=False)
+    """By node, band and detector, where the metadata have them."""
     warnings: tuple[str, ...] = ()
 
     def asset(self, key: str) -> ProductAsset:

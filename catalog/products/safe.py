@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from catalog.errors import ProductError
+from catalog.products.angles import read_angle_grids
 from catalog.products.bands import BANDS, Band
 from catalog.products.folder import Folder, find, open_folder, top_names
 from catalog.products.outline import ring
@@ -90,6 +91,7 @@ class _Safe:
         granule_id = granule.text("TILE_ID", "TILE_ID_2A")
         datatake = main.find("Datatake")
         assets = tuple(self._assets())
+        angles = read_angle_grids(granule, self.grids[10], self.names, self.warnings)
         return Product(
             id=self._id(uri),
             family="safe",
@@ -114,6 +116,7 @@ class _Safe:
             snow_cover=self._percent("SNOW_ICE_PERCENTAGE", "SNOW_PIXEL_PERCENTAGE"),
             sun=self._sun(),
             view=mean_angles(self.views.values()),
+            angles=angles,
             warnings=tuple(self.warnings),
         )
 

@@ -148,6 +148,120 @@ def wasp_select(
 
 
 @njit(cache=True, nogil=True)
+def heaviest_ground(
+    classes: NDArray[np.uint8],
+    observed: NDArray[np.bool_],
+    blue: NDArray[np.int16],
+    days: NDArray[np.int32],
+    row0: int,
+    weights: NDArray[np.float32],
+    choice: NDArray[np.int16],
+    weight: NDArray[np.float32],
+    date: NDArray[np.int16],
+    status: NDArray[np.uint8],
+    clear: NDArray[np.uint8],
+    total: NDArray[np.uint8],
+) -> None:
+    """(time, y, x) uint8 classes and (time, rows, x) float32 weights -> what each pixel shows.
+
+    As ``wasp_select``, but land, water and snow are equals: the one of most weight is averaged. Of equal weights land comes before water and water before snow. Where all weights are 0 the
+    number of dates decides, and they become 1.
+    """
+    dates, rows, width = observed.shape
+    first = days[0] if dates else 0
+    # By kind: land, water, snow; then cloud.
+    sums = np.empty(3, np.float64)
+    counts = np.empty(4, np.int64)
+    for y in range(rows):
+        for x in range(width):
+            sums[:] = 0
+            counts[:] = 0
+            cloudy = -1
+            least = np.int32(_NO_BLUE + 1)
+            for t in range(dates):
+                kind = _kind(classes[t, row0 + y, x], observed[t, y, x])
+                w = weights[t, y, x]
+                w = w if (kind >= 0) & (kind < 3) & (w > 0) else np.float32(0)
+                weights[t, y, x] = w
+                if kind < 0:
+                    continue
+                counts[kind] += 1
+                if kind < 3:
+                    sums[kind] += w
+                    continue
+                dn = np.int32(blue[t, row0 + y, x])
+                dn = dn if dn != NODATA else np.int32(_NO_BLUE)
+                if dn < least:
+                    least = dn
+                    cloudy = t
+            seen = counts[0] + counts[1] + counts[2]
+            clear[y, x] = min(seen, 255)
+            total[y, x] = min(seen + counts[3], 255)
+            choice[y, x] = -1
+            weight[y, x] = 0
+            if seen == 0:
+                choice[y, x] = cloudy
+                date[y, x] = days[cloudy] if cloudy >= 0 else NODATA
+                status[y, x] = STATUS_CLOUD if cloudy >= 0 else 0
+                continue
+            plain = sums[0] + sums[1] + sums[2] == 0
+            best = 0
+            for kind in range(1, 3):
+                more = counts[kind] > counts[best] if plain else sums[kind] > sums[best]
+                best = kind if more else best
+            day_sum = 0.0
+            for t in range(dates):
+                w = weights[t, y, x]
+                if _kind(classes[t, row0 + y, x], observed[t, y, x]) != best:
+                    w = np.float32(0)
+                elif plain:
+                    w = np.float32(1)
+                weights[t, y, x] = w
+                day_sum += np.float64(w) * (days[t] - first)
+            weight[y, x] = sums[best]
+            date[y, x] = np.rint(first + day_sum / (counts[best] if plain else sums[best]))
+            status[y, x] = STATUS_LAND if best == 0 else STATUS_WATER if best == 1 else STATUS_SNOW
+
+
+@njit(cache=True, nogil=True)
+def _kind(code: int, is_observed: bool) -> int:
+    """Class -> 0 land, 1 water, 2 snow, 3 cloud, -1 not observed."""
+    if not is_observed:
+        return -1
+    if code == CLEAR:
+        return 0
+    if code == WATER:
+        return 1
+    if code == SNOW:
+        return 2
+    return 3 if (code >= CLOUD) & (code <= THIN_CLOUD) else -1
+
+
+@njit(cache=True, nogil=True)
+def aot_weight(
+    aot: NDArray[np.int16],
+    most: float,
+    slope: float,
+    least: float,
+    unknown: float,
+    out: NDArray[np.float32],
+) -> None:
+    """(time, y, x) int16 aerosol -> float32 ``most - slope x aerosol``, not below ``least``.
+
+    ``slope`` is that of one stored unit; nodata, and whatever is below 0, gets ``unknown``.
+    """
+    dates, rows, width = aot.shape
+    for t in range(dates):
+        for y in range(rows):
+            for x in range(width):
+                dn = aot[t, y, x]
+                # Whichever way it slopes, it ends at the least.
+                value = most - slope * dn
+                value = max(value, least) if slope > 0 else min(value, least)
+                out[t, y, x] = value if dn >= 0 else unknown
+
+
+@njit(cache=True, nogil=True)
 def weighted_mean(
     band: NDArray[np.int16], weights: NDArray[np.float32], row0: int, out: NDArray[np.int16]
 ) -> None:

@@ -3,7 +3,6 @@
 from datetime import date
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from cube.account import (
     Account,
@@ -29,14 +28,13 @@ from cube.composite import (
     Method,
     Observations,
 )
+from cube.directional import DirectionalParams
 from cube.kernels.composite import mark_data, median, median_select
 from cube.periods import Period
 
 
-class MedianParams(BaseModel):
-    """The median has no parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class MedianParams(DirectionalParams):
+    """The median has no parameters of its own."""
 
 
 def window(period: Period, _params: MedianParams) -> tuple[date, date]:
@@ -133,7 +131,8 @@ METHOD = Method(
     title="Median of the clear observations of the month",
     params=MedianParams,
     window=window,
-    weights_cloud=False,
+    nearness=lambda _params: None,
     composite=composite,
     explain=explain,
+    facts=MedianParams.facts,
 )

@@ -95,6 +95,9 @@ def _group(group: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield from _table([*titles, "used?"], rows)
     yield from _values(dates)
+    if any(one["corrected"] for one in dates):
+        yield "    seen from nadir, where that was corrected:"
+        yield from _values(dates, "corrected")
     yield from _meanings(dates)
     for result in group["results"]:
         yield from _wrapped(_result(result, dates), 4)
@@ -103,14 +106,15 @@ def _group(group: Mapping[str, Any]) -> Iterator[str]:
 _KEPT = {True: "yes: ", False: "no: ", None: ""}
 
 
-def _values(dates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Stored number and reflectance of each band."""
-    names = list(dict.fromkeys(name for one in dates for name in one["values"]))
+def _values(dates: Sequence[Mapping[str, Any]], key: str = "values") -> Iterator[str]:
+    """Number and reflectance of each band on the dates that have any."""
+    names = list(dict.fromkeys(name for one in dates for name in one[key]))
     for start in range(0, len(names), BANDS):
         part = names[start : start + BANDS]
         rows = [
-            [str(number), one["date"], *(_value(one["values"].get(name)) for name in part)]
+            [str(number), one["date"], *(_value(one[key].get(name)) for name in part)]
             for number, one in enumerate(dates, 1)
+            if key == "values" or one[key]
         ]
         yield from _table(["", "date", *part], rows)
 

@@ -7,13 +7,18 @@ bands counted once; best of some runs, compilation left out.
 
 import argparse
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import bottleneck
 import numpy as np
 
+from cube.angles import SceneAngles
+from cube.directional import Frame
+from cube.facts import DateFacts
 from cube.kernels.composite import NODATA
 from cube.periods import Period
 from cube.synthesis import composite, day_number, method
@@ -50,6 +55,23 @@ def main() -> None:
     run(
         "wasp",
         lambda: composite(wasp, wasp.params(), may, bands, classes, days, weight, bands["blue"]),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        facts = [scene_facts(Path(folder))] * options.dates
+        frame = Frame(0, 0, 10)
+        run(
+            "wasp, directions by grids",
+            lambda: composite(
+                wasp, wasp.params(), may, bands, classes, days, weight, bands["blue"], facts,
+                frame=frame,
+            ),
+        )  # fmt: skip
+    aot = rng.integers(0, 900, shape, np.int16)
+    run(
+        "wasp, with aerosol",
+        lambda: composite(
+            wasp, wasp.params(), may, bands, classes, days, weight, bands["blue"], aot=aot
+        ),
     )
     run(
         "median",
@@ -89,6 +111,21 @@ def main() -> None:
     run(
         "numpy nanmedian, time first", lambda: [np.nanmedian(f, axis=0) for f in floats.values()], 1
     )
+
+
+def scene_facts(folder: Path) -> DateFacts:
+    """Grids of angles of three detectors that meet within the block, in a file."""
+    row, column = np.mgrid[:23, :23]
+    sun = np.array([40 - 0.05 * row, 150 + 0.04 * column])
+    views = np.full((3, 2, 23, 23), np.nan)
+    for detector, (left, right) in enumerate(((0, 1), (0, 2), (1, 23))):
+        inside = (column >= left) & (column <= right)
+        views[detector] = np.where(inside, [2 + 0.35 * column, 280 + 3 * detector + row], np.nan)
+    angles = SceneAngles(0, 0, (5000, 5000), (109_800, 109_800), sun[np.newaxis],
+                         dict.fromkeys(BANDS, views))  # fmt: skip
+    path = folder / "angles.npz"
+    path.write_bytes(angles.content())
+    return DateFacts(angles=(angles.checksum(),), angle_files=(str(path),))
 
 
 def scene_classes(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:

@@ -23,7 +23,7 @@ def explained(name, bands, classes, days=None, cloud=None, blue=None, **params):
     bands = bands if isinstance(bands, dict) else {"red": bands}
     first = next(iter(bands.values()))
     days = [CENTRE + i for i in range(len(first))] if days is None else days
-    cloud = [1.0] * len(first) if cloud is None and chosen.weights_cloud else cloud
+    cloud = [1.0] * len(first) if cloud is None and chosen.nearness(chosen.params()) else cloud
     params = chosen.params(**params)
     return account(chosen, params, MAY, bands, classes, days, cloud, blue or first)
 
@@ -42,7 +42,7 @@ class TestWasp:
         assert kept(found) == [True, True, False]
         assert reasons(found) == ["clear", "clear", "cloud"]
         assert [v.weight for v in found.verdicts] == [1.0, 0.5, 1.0]
-        assert found.verdicts[1].factors == {"date": 1.0, "cloud": 0.5}
+        assert found.verdicts[1].factors == {"date": 1.0, "sensor": 1.0, "cloud": 0.5}
         red = found.results["red"]
         # (100 + 0.5 x 400) / 1.5
         assert (red.value, red.dates, red.dropped) == (200, (0, 1), {})
@@ -161,7 +161,13 @@ def _greatest(observations, _period, _params, out):
 
 
 GREATEST = Method(
-    "greatest", "1", "Greatest", Nothing, lambda p, _: (p.start, p.last), False, _greatest
+    "greatest",
+    "1",
+    "Greatest",
+    Nothing,
+    lambda p, _: (p.start, p.last),
+    lambda _params: None,
+    _greatest,
 )
 
 
@@ -208,7 +214,7 @@ def stacks(draw):
 def test_the_account_ends_at_the_kernels_numbers(name, stack):
     bands, classes, days, weights, blue = stack
     chosen = GREATEST if name == "greatest" else method(name)
-    cloud = weights if chosen.weights_cloud else None
+    cloud = weights if chosen.nearness(chosen.params()) else None
     found = account(chosen, chosen.params(), MAY, bands, classes, days, cloud, blue)
     column = np.s_[:, np.newaxis, np.newaxis]
     made = composite(

@@ -24,7 +24,7 @@ def run(name, bands, classes, days, cloud_weight=None, blue=None, **params):
     classes = np.asarray(classes, np.uint8)
     days = np.asarray(days, np.int32)
     chosen = method(name)
-    if chosen.weights_cloud and cloud_weight is None:
+    if chosen.nearness(chosen.params()) and cloud_weight is None:
         cloud_weight = np.ones(classes.shape, np.float32)
     if cloud_weight is not None:
         cloud_weight = np.asarray(cloud_weight, np.float32)

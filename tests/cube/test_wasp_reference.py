@@ -1,20 +1,37 @@
-"""Cloud weights and syntheses beside what CNES's own WASP program wrote for the same input."""
+"""Weights, corrections and syntheses beside what CNES's own WASP program wrote for the same input.
+
+Everything goes from its L2A products to its layers by ``compat=wasp-binary``; nothing of what it
+wrote is put in.
+"""
 
 from datetime import date
+from functools import cache
 
 import numpy as np
 import pytest
 import rasterio
 
+from catalog.products import open_product
+from cube.angles import scene_angles
+from cube.bands import BANDS
+from cube.composite import Observations
+from cube.directional import Frame, correct
+from cube.facts import DateFacts
+from cube.methods.wasp import aot_weights, total_weights
 from cube.periods import Period
 from cube.synthesis import composite, day_number, method
-from cube.weights import CloudWeightParams, cloud_weight, coarse_cloud_weights
+from cube.wasp_masks import halved
+from cube.weights import cloud_weight, coarse_cloud_weights
 
 pytestmark = pytest.mark.shared
 
-DAYS = [day_number(date(2018, *md)) for md in ((4, 22), (5, 12), (5, 30))]
+DATES = ((2018, 4, 22), (2018, 5, 12), (2018, 5, 30))
+DAYS = np.array([day_number(date(*ymd)) for ymd in DATES], np.int32)
 NEW_YEAR = day_number(date(2018, 1, 1))
-BANDS = {1: ("B2", "B3", "B4", "B8"), 2: ("B5", "B6", "B7", "B8A", "B11", "B12")}
+GROUPS = {1: ("B2", "B3", "B4", "B8"), 2: ("B5", "B6", "B7", "B8A", "B11", "B12")}
+NAMES = {band.muscate: band.name for band in BANDS}
+MAY = Period.parse("2018-05")
+COMPAT = method("wasp").params(compat="wasp-binary")
 
 
 def read(path, band=1):
@@ -33,65 +50,147 @@ def reference(shared):
 
 
 @pytest.fixture(scope="module")
-def decoded(reference):
+def products(reference):
+    return [find(reference, f"l2a/*_{y}{m:02}{d:02}-*") for y, m, d in DATES]
+
+
+@pytest.fixture(scope="module")
+def decoded(products):
     """(date, y, x) classes at 10 m: CLM bit 0, then MG2 bit 0 water over bit 2 snow."""
     classes = []
-    for day in ("20180422", "20180512", "20180530"):
-        clm, mg2 = (
-            read(find(reference, f"l2a/*_{day}-*/MASKS/*_{m}_R1.tif")) for m in ("CLM", "MG2")
-        )
+    for folder in products:
+        clm, mg2 = (read(find(folder, f"MASKS/*_{m}_R1.tif")) for m in ("CLM", "MG2"))
         cloud, water, snow = clm & 0b1 != 0, mg2 & 0b1 != 0, mg2 & 0b100 != 0
         classes.append(np.select([cloud, water, snow], [2, 6, 5], 1).astype(np.uint8))
     return np.stack(classes)
 
 
 @pytest.fixture(scope="module")
-def total_weights(reference):
-    return np.stack([read(reference / "weights" / f"{k}_WeightTotal.tif") for k in range(3)])
+def cloud_weights(decoded):
+    """By resolution, (date, y, x): as made from the masks at 10 m."""
+    coarse = [
+        coarse_cloud_weights([(0, classes == 2)], classes.shape, 10, COMPAT) for classes in decoded
+    ]
+    height, width = decoded.shape[1:]
+    return {
+        m: np.stack(
+            [cloud_weight(c, 0, 0, (height * 10 // m, width * 10 // m), m, COMPAT) for c in coarse]
+        )
+        for m in (10, 20)
+    }
 
 
 @pytest.fixture(scope="module")
-def synthesis(reference, decoded, total_weights):
-    """Synthesis of the first dates at R1 or R2, with the program's own weights for each date."""
+def aot(products):
+    """(date, y, x) thousandths at 10 m: the second band in two hundredths, 0 where it is unknown."""
+    stored = np.stack([read(find(folder, "*_ATB_R1.tif"), 2) for folder in products]).astype(int)
+    return np.where(stored == 0, -10000, stored * 5).astype(np.int16)
 
-    def make(group, dates=3):
+
+@pytest.fixture(scope="module")
+def facts(products, tmp_path_factory):
+    """What is known of each date, with its grids of angles as our readers take them."""
+    folder = tmp_path_factory.mktemp("angles")
+    found = []
+    for path in products:
+        grids = open_product(path).angles
+        angles = scene_angles(grids.corner, grids.step, grids.size, grids.sun, grids.views)
+        file = folder / f"{path.name}.npz"
+        file.write_bytes(angles.content())
+        found.append(
+            DateFacts(platform="sentinel-2a", angles=(angles.checksum(),), angle_files=(str(file),))
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def inputs(products, decoded, cloud_weights, aot):
+    """What a composite of R1 or R2 is given: bands, classes, weights, blue, aerosol, fixed."""
+
+    def make(group):
         bands = {
-            name: np.stack(
-                [read(reference / "directional" / f"{k}_CP_R{group}.tif", i + 1) for k in range(3)]
-            )
-            for i, name in enumerate(BANDS[group])
+            NAMES[name]: np.stack([read(find(f, f"*_FRE_{name}.tif")) for f in products])
+            for name in GROUPS[group]
         }
-        classes, weights = decoded, total_weights
-        blue = np.stack([read(reference / "directional" / f"{k}_CP_R1.tif") for k in range(3)])
-        if group == 2:
-            classes = np.ascontiguousarray(classes[:, 1::2, 1::2])
-            weights = weights.reshape(3, 240, 2, 240, 2).mean(axis=(2, 4))
-            blue = np.ascontiguousarray(blue[:, 1::2, 1::2])
-        wasp = method("wasp")
-        # The program's weights hold the date already: no date weight on top.
-        params = wasp.params(date_weight_min=1)
+        if group == 1:
+            return bands, decoded, cloud_weights[10], bands["blue"], aot, None
+        classes, fixed = halved(decoded)
+        blue = np.stack([read(find(f, "*_FRE_B2.tif"))[1::2, 1::2] for f in products])
+        # Its weight of a 20 m pixel is the mean of four products; a cube holds one aerosol for four.
+        fine = cloud_weights[10] * aot_weights(aot, COMPAT)
+        weights = fine.reshape(3, 240, 2, 240, 2).mean(axis=(2, 4))
+        return bands, classes, weights, np.ascontiguousarray(blue), None, fixed
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def synthesis(inputs, facts):
+    """Synthesis of the first dates at R1 or R2."""
+
+    @cache
+    def make(group, dates=3):
+        bands, classes, weights, blue, aerosol, fixed = inputs(group)
         return composite(
-            wasp,
-            params,
-            Period.parse("2018-05"),
+            method("wasp"),
+            COMPAT,
+            MAY,
             {name: band[:dates] for name, band in bands.items()},
             classes[:dates],
-            np.array(DAYS[:dates], np.int32),
-            weights[:dates].astype(np.float32),
+            DAYS[:dates],
+            weights[:dates],
             blue[:dates],
+            facts[:dates],
+            aot=None if aerosol is None else aerosol[:dates],
+            frame=Frame(300_000, 4_800_000, 10 * group),
+            fixed=None if fixed is None else fixed[:dates],
         )
 
     return make
 
 
 @pytest.mark.parametrize("k", range(3))
-def test_cloud_weight(reference, decoded, k):
-    cloudy = decoded[k] == 2
-    params = CloudWeightParams()
-    coarse = coarse_cloud_weights([(0, cloudy)], cloudy.shape, 10, params)
-    made = cloud_weight(coarse, 0, 0, cloudy.shape, 10, params)
+def test_cloud_weight(reference, cloud_weights, k):
     expected = read(reference / "weights" / f"{k}_WeightOnCloud.tif")
-    assert np.abs(made - expected).max() < 2e-4
+    assert np.abs(cloud_weights[10][k] - expected).max() < 2e-4
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_aerosol_weight(reference, aot, k):
+    expected = read(reference / "weights" / f"{k}_WeightAot.tif")
+    assert np.abs(aot_weights(aot[k : k + 1], COMPAT)[0] - expected).max() < 1e-6
+
+
+def test_unknown_aerosol_is_not_favoured(reference, aot):
+    made = aot_weights(aot, method("wasp").params())
+    assert (aot < 0).sum() == 1800
+    assert (made[aot < 0] == np.float32(0.33)).all()
+    assert np.array_equal(made[aot >= 0], aot_weights(aot, COMPAT)[aot >= 0])
+
+
+def test_total_weight(reference, decoded, cloud_weights, aot, facts):
+    bands = {"blue": np.zeros(decoded.shape, np.int16)}
+    observations = Observations(
+        bands, decoded, DAYS, cloud_weights[10], bands["blue"], tuple(facts), aot
+    )
+    made = total_weights(observations, MAY, COMPAT)
+    for k in range(3):
+        expected = read(reference / "weights" / f"{k}_WeightTotal.tif")
+        assert np.abs(made[k] - expected).max() < 2e-4
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_directional_correction(reference, inputs, facts, group):
+    bands, classes, *_, fixed = inputs(group)
+    before = {name: band.copy() for name, band in bands.items()}
+    correct(bands, classes, facts, Frame(300_000, 4_800_000, 10 * group), COMPAT, fixed)
+    for i, name in enumerate(GROUPS[group]):
+        for k in range(3):
+            expected = read(reference / "directional" / f"{k}_CP_R{group}.tif", i + 1)
+            off = np.abs(bands[NAMES[name]][k].astype(int) - expected)
+            assert off.max() <= 1, (name, k)
+            assert (off > 0).mean() < 0.02
+            assert np.abs(before[NAMES[name]][k].astype(int) - expected).max() > 15
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -104,23 +203,23 @@ def test_layers(reference, synthesis, group):
     assert np.array_equal(made.status, flag)
     if group == 1:
         assert np.bincount(flag.ravel()).tolist() == [400, 4868, 800, 4000, 220332]
-    # The program cuts the weight to a thousandth and the date to a day after each of three dates;
-    # here the exact mean is rounded.
+    assert np.abs(made.weight * 1000 - np.maximum(weight, 0)).max() <= 5
     shown = flag > 0
-    assert np.abs(made.weight * 1000 - weight)[shown].max() <= 5
-    land = flag == 4
-    assert np.abs(made.date - NEW_YEAR - day)[land].max() <= 2
+    assert np.abs(made.date - NEW_YEAR - day)[shown].max() <= 1
     assert (made.date[~shown] == -10000).all()
-    for name in BANDS[group]:
+    for name in GROUPS[group]:
         expected = read(find(l3a, f"*_FRC_{name}.tif"))
-        off = np.abs(made.bands[name].astype(int) - expected)
-        # Beside a cloud its cut weight moves five 20 m pixels of large contrast by up to 4.
-        assert off[land].max() <= (2 if group == 1 else 4), name
-        assert np.count_nonzero(off[land] > 2) <= 5, name
-        # Where nothing was ever clear the program's 20 m bands do not follow the date of least blue.
-        same = (flag == 0) | (flag == 2) | (flag == 3) | ((flag == 1) & (group == 1))
-        assert off[same].max() <= group - 1, name
-        assert (made.date[same & shown] - NEW_YEAR == day[same & shown]).all()
+        assert np.abs(made.bands[NAMES[name]].astype(int) - expected).max() <= 2, name
+
+
+def test_never_clear_pixels_of_20_m_keep_the_first_date(reference, synthesis):
+    """There the program compares blue with what lies outside its array: what it did is reproduced."""
+    made = synthesis(2)
+    never = made.status == 1
+    assert never.sum() == 1230
+    assert (made.date[never] - NEW_YEAR == 111).all()
+    fine = synthesis(1)
+    assert (fine.date[fine.status == 1] - NEW_YEAR == 149).any()
 
 
 # pixel: per number of dates (weight x 1000, day of year from 0, status, B2, B8 or None)
@@ -144,9 +243,9 @@ def test_single_pixels_after_each_date(synthesis, dates):
         weight, day, status, blue, nir = states[dates - 1]
         assert made.status[at] == status, at
         assert made.weight[at] * 1000 == pytest.approx(weight, abs=3), at
-        assert abs(int(made.bands["B2"][at]) - blue) <= 2, at
+        assert abs(int(made.bands["blue"][at]) - blue) <= 2, at
         if nir is not None:
-            assert abs(int(made.bands["B8"][at]) - nir) <= 2, at
+            assert abs(int(made.bands["nir"][at]) - nir) <= 2, at
         if day is None:
             assert made.date[at] == -10000, at
         else:

@@ -51,21 +51,36 @@ def test_weight_grows_away_from_a_cloud_bank():
     assert (line[480 + 28 * 24 :] == 1).all()
 
 
-def test_a_small_cloud_lowers_no_weight():
-    sky = np.zeros((480, 480), bool)
-    sky[200:208, 200:208] = True
+def test_a_small_cloud_lowers_its_neighbours_weight_by_its_share():
+    sky = np.zeros((4800, 4800), bool)
+    sky[2410:2418, 2410:2418] = True
     coarse = coarse_cloud_weights([(0, sky)], sky.shape, 10, PARAMS)
-    assert not coarse.any()
+    # 64 of the 576 pixels of one cell, spread and none lost.
+    np.testing.assert_allclose(coarse.sum(axis=(1, 2)), 64 / 576, rtol=1e-5)
+    weight = cloud_weight(coarse, 2400, 2400, (24, 24), 10, PARAMS)
+    # The kernel of two cells has exp(-4) I_0(4) = 0.207 in its middle, along either axis.
+    assert 1 - weight[12, 12] == pytest.approx(64 / 576 * 0.2070**2, rel=0.1)
+    dropping = CloudWeightParams(small_clouds="drop")
+    assert not coarse_cloud_weights([(0, sky)], sky.shape, 10, dropping).any()
 
 
+def test_shares_at_the_edges_are_of_what_is_there():
+    sky = np.zeros((36, 60), bool)
+    sky[24:, 48:54] = True
+    params = CloudWeightParams(sigma_small=0.01, sigma_large=0.01)
+    coarse = coarse_cloud_weights([(0, sky)], sky.shape, 10, params)
+    np.testing.assert_allclose(coarse[0], [[0, 0, 0], [0, 0, 0.5]], atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["share", "drop"])
 @pytest.mark.parametrize(
     ("shape", "resolution"), [((725, 613), 10), ((363, 307), 20), ((90, 77), 60)]
 )
-def test_strips_of_any_height_give_the_same_bits(shape, resolution):
-    sky = patchy(shape)
-    whole = coarse_cloud_weights([(0, sky)], shape, resolution, PARAMS)
+def test_strips_of_any_height_give_the_same_bits(shape, resolution, rule):
+    sky, params = patchy(shape), CloudWeightParams(small_clouds=rule)
+    whole = coarse_cloud_weights([(0, sky)], shape, resolution, params)
     for height in (1, 64, 100):
-        made = coarse_cloud_weights(strips(sky, height), shape, resolution, PARAMS)
+        made = coarse_cloud_weights(strips(sky, height), shape, resolution, params)
         assert np.array_equal(made, whole)
 
 

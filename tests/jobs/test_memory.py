@@ -18,6 +18,7 @@ from cube.decoding import MaskReading
 from cube.grid import tile_extent
 from cube.spec import Spec
 from cube.variables import level_variables
+from cube.weights import BlurredClouds, CloudWeightParams
 from jobs.errors import RequestError
 from jobs.job import Stage, Unit
 from jobs.memory import (
@@ -48,6 +49,9 @@ FULL = Spec("31UES", "l2a", tile_extent("31UES"), {"r10m": 10, "r20m": 20}, leve
 MAJA = Spec(
     "31UES", "maja", tile_extent("31UES"), {"r10m": 10, "r20m": 20}, level_variables("maja")
 )
+
+
+BLURRED = BlurredClouds(CloudWeightParams())
 
 
 def units(workspace: Workspace) -> list[dict[str, Any]]:
@@ -97,10 +101,10 @@ def run(workspace: Workspace, job: str, **request: Any) -> dict[str, int]:
         (mask_bytes(MAJA, MaskReading("clm")), 150),
         (mask_bytes(MAJA, MaskReading("clm", buffer=100)), 178),
         (mask_bytes(MAJA, MaskReading("clm", buffer=2000)), 210),
-        (weights_bytes(MAJA, MaskReading("clm")), 86),
-        (weights_bytes(MAJA, MaskReading("clm", buffer=100)), 152),
+        (weights_bytes(MAJA, MaskReading("clm"), BLURRED), 86),
+        (weights_bytes(MAJA, MaskReading("clm", buffer=100), BLURRED), 152),
         (asset_bytes(FULL), 88),
-        (BlockLoad(FULL, 40, {"r10m": 4}, {"r10m": 9}, 4, 240).block_bytes(256), 164),
+        (BlockLoad(FULL, 40, {"r10m": 4}, {"r10m": 9}, 4, BLURRED).block_bytes(256), 164),
         (BlockLoad(FULL, 40, {"r10m": 4}, {"r10m": 9}, 0).block_bytes(256), 123),
         (BlockLoad(FULL, 40, {"r10m": 2}, {"r10m": 2}, 32).block_bytes(256), 295),
     ],
@@ -112,7 +116,7 @@ def test_promises_for_a_whole_tile_are_near_what_was_measured(promised: int, mea
 
 
 def test_the_side_of_a_block_follows_from_the_memory() -> None:
-    load = BlockLoad(FULL, 40, {"r10m": 4, "r20m": 7}, {"r10m": 9, "r20m": 11}, 4, 240)
+    load = BlockLoad(FULL, 40, {"r10m": 4, "r20m": 7}, {"r10m": 9, "r20m": 11}, 4, BLURRED)
     sides = {side: load.block_bytes(side) for side in (256, 128, 64, 32)}
     assert list(sides.values()) == sorted(sides.values(), reverse=True)
     for side, needed in sides.items():

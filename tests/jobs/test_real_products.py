@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import rasterio
 
+from cube.place import Place
 from cube.store import open_cube
 from jobs.errors import RequestError
+from jobs.explain import explain
 from jobs.workspace import Workspace, open_workspace
 
 pytestmark = [pytest.mark.shared, pytest.mark.cluster]
@@ -172,3 +174,82 @@ def test_a_zip_is_read_in_place(tmp_path: Path, shared: Path, cluster_address: s
             open_cube(workspace.cubes / "31TCJ.zarr", "r20m").aot[0].values, expected
         )
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["w"]
+
+
+# --- a month of CNES's public program -------------------------------------------------------------
+
+GROUPS = {
+    1: ("", {"B2": "blue", "B3": "green", "B4": "red", "B8": "nir"}),
+    2: (
+        "_20m",
+        {
+            "B5": "rededge1",
+            "B6": "rededge2",
+            "B7": "rededge3",
+            "B8A": "nir08",
+            "B11": "swir16",
+            "B12": "swir22",
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def month(workspace: Workspace) -> Any:
+    """The month that the program made of the same three products, by ``compat=wasp-binary``."""
+    request = {"tile": "31TCJ", "datetime": "2018-05", "mask": "clm"}
+    done = workspace.run("synthesis", **request, options={"compat": "wasp-binary"})
+    assert done.failures == []
+    (item,) = workspace.catalog.find("31TCJ_2018-05_wasp_clm")
+    return item
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_the_public_programs_month_comes_out(month: Any, shared: Path, group: int) -> None:
+    """From its products to files, with the cube's one aerosol for each 20 m pixel."""
+    l3a = only(shared / "wasp-reference" / "l3a", "*_MTD_ALL.xml").parent
+    suffix, names = GROUPS[group]
+    made = {key: read(asset["href"]) for key, asset in month["assets"].items() if "gsd" in asset}
+    assert np.array_equal(made[f"status{suffix}"], read(only(l3a, f"*_FLG_R{group}.tif")))
+    for name, key in names.items():
+        off = np.abs(made[key].astype(int) - read(only(l3a, f"*_FRC_{name}.tif")))
+        assert off.max() <= (2 if group == 2 else 3), name
+        assert np.count_nonzero(off > 2) < 0.001 * off.size
+    weight = np.maximum(read(only(l3a, f"*_WGT_R{group}.tif")), 0)
+    assert np.abs(made[f"weight{suffix}"] * 1000 - weight).max() <= (5 if group == 2 else 10)
+
+
+def test_its_item_follows_from_its_dates_and_its_angles(workspace: Workspace, month: Any) -> None:
+    facts = month["properties"]["clearcube:parameters"]["facts"]
+    assert [fact["platform"] for fact in facts.values()] == [f"sentinel-2{a}" for a in "aba"]
+    assert [fact["sun"] for fact in facts.values()] == [[38.0, 152.0], [31.0, 148.0], [28.0, 145.0]]
+    west, south, _, _ = month["bbox"]
+    for east, north in ((0.01, 0.02), (0.03, 0.005)):
+        found = explain(workspace, month["id"], Place(west + east, south + north))
+        assert found["agrees"] is True
+        first = found["groups"][0]["dates"][0]
+        assert list(first["factors"]) == ["date", "cloud", "aerosol", "sensor"]
+        assert first["factors"]["date"] == 0.5
+    (scene,) = workspace.catalog.find(next(iter(month["links"][1:]))["href"].rpartition("/")[2])
+    request = {"tile": "31TCJ", "datetime": "2018-05", "mask": "clm"}
+    options = {"options": {"compat": "wasp-binary"}}
+
+    def is_due() -> bool:
+        targets = workspace.plan("synthesis", **request, **options).targets
+        return next(each.is_due for each in targets if each.item_id == month["id"])
+
+    assert not is_due()
+    angles = {**scene["assets"]["angles"], "file:checksum": "1220" + "0" * 64}
+    workspace.catalog.upsert_items([{**scene, "assets": {**scene["assets"], "angles": angles}}])
+    assert is_due()
+    workspace.catalog.upsert_items([scene])
+    assert not is_due()
+
+
+def test_what_could_not_be_done_is_said(workspace: Workspace) -> None:
+    """Of products without aerosol; with the real grids of two dates, seen from nadir."""
+    request = {"tile": "31TCJ", "datetime": "2024-02", "mask": "classi"}
+    done = workspace.run("synthesis", **request, options={"half_window": 30})
+    assert done.failures == []
+    (item,) = workspace.catalog.find("31TCJ_2024-02_wasp_classi")
+    assert item["properties"]["clearcube:notes"] == ["no aerosol, weight not lowered: every date"]
