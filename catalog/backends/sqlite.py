@@ -17,7 +17,7 @@ from catalog.backends.base import Check, Counts, Document, Page, page_of
 from catalog.backends.filter_sql import beyond, order_by
 from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.backends.sqlite_filter import add_functions
-from catalog.backends.sqlite_query import DAY, DIALECT, where
+from catalog.backends.sqlite_query import COUNT, DAY, PAGE, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
 from catalog.errors import BackendError, ItemNotFoundError
 from catalog.footprint import Bbox
@@ -157,13 +157,14 @@ class SqliteCatalog:
     def search(self, query: Query) -> Page:
         """One page of the items that a query asks for."""
         keys = keys_of(query.sortby)
-        asked, values = where(query)
-        count, bound = f"SELECT count(*) FROM items WHERE {asked}", list(values)
+        asked, values = where(query, PAGE)
+        counted, bound = where(query, COUNT)
+        count = f"SELECT count(*) FROM items WHERE {counted}"
         back = False
         if query.token is not None:
             place, back = read_token(query.token, keys)
-            asked = f"{asked} AND {beyond(keys, place, DIALECT, values, back=back)}"
-        order = order_by(keys, DIALECT, back=back)
+            asked = f"{asked} AND {beyond(keys, place, PAGE, values, back=back)}"
+        order = order_by(keys, PAGE, back=back)
         page = f"SELECT content FROM items WHERE {asked} ORDER BY {order} LIMIT ?"
         with self._errors():
             db = self._connection()

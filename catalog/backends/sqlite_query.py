@@ -4,17 +4,19 @@ import json
 
 from catalog.backends.filter_sql import Values, condition
 from catalog.backends.sqlite_filter import SqliteDialect
+from catalog.filters.tree import Property
 from catalog.footprint import Bbox, halves
 from catalog.moments import ticks
 from catalog.search import Interval, Query
 
-DIALECT = SqliteDialect()
+PAGE = SqliteDialect()
+COUNT = SqliteDialect(counting=True)
 
 DAY = 86_400_000_000
 """Microseconds, the unit of ``t0`` and ``t1``, in a day, the unit of the R*Tree."""
 
 
-def where(query: Query) -> tuple[str, Values]:
+def where(query: Query, dialect: SqliteDialect) -> tuple[str, Values]:
     """Condition on ``items`` and its values."""
     parts: list[str] = ["1"]
     values: Values = []
@@ -36,7 +38,7 @@ def where(query: Query) -> tuple[str, Values]:
     if not query.superseded:
         parts.append(f"{_SUPERSEDED} IS NULL")
     if query.max_cloud is not None:
-        parts.append(f"json_type({_CLOUD}) IN ('integer', 'real') AND json_extract({_CLOUD}) <= ?")
+        parts.append(f"{dialect.property(CLOUD_COVER)} <= ?")
         values.append(query.max_cloud)
     for text, value in _times(query.datetime, "t1 >= ?", "t0 < ?"):
         parts.append(text)
@@ -46,9 +48,9 @@ def where(query: Query) -> tuple[str, Values]:
         parts.append(text)
         values.extend(more)
     if query.intersects is not None:
-        parts.append(DIALECT.spatial("intersects", query.intersects, values))
+        parts.append(dialect.spatial("intersects", query.intersects, values))
     if query.filter is not None:
-        parts.append(condition(query.filter, DIALECT, values))
+        parts.append(condition(query.filter, dialect, values))
     return " AND ".join(f"({part})" for part in parts), values
 
 
@@ -81,4 +83,4 @@ def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str,
 
 _LEVEL = """json_extract(content, '$.properties."clearcube:level"')"""
 _SUPERSEDED = """json_extract(content, '$.properties."clearcube:superseded_by"')"""
-_CLOUD = """content, '$.properties."eo:cloud_cover"'"""
+CLOUD_COVER = Property(("properties", "eo:cloud_cover"), "number")
