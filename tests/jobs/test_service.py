@@ -116,6 +116,20 @@ def test_stackstac_over_http(client: Client) -> None:
     assert np.isin(inner[np.isfinite(inner)], expected).all()
 
 
+def test_gdal_opens_a_search_as_a_raster(service: str, workspace: Workspace) -> None:
+    """GDAL's STACIT driver: the items of a search as one mosaic."""
+    search = f"{service}/search?collections=synthesis-wasp"
+    item = workspace.search(collections=["synthesis-wasp"])[0]
+    with (
+        rasterio.open(item.assets["red"].href) as expected,
+        rasterio.open(f'STACIT:"{search}":asset=red') as mosaic,
+    ):
+        assert mosaic.driver == "STACIT"
+        assert mosaic.crs == expected.crs
+        assert mosaic.transform == expected.transform
+        np.testing.assert_array_equal(mosaic.read(1), expected.read(1))
+
+
 def test_a_cube_is_opened_by_its_asset(client: Client, workspace: Workspace) -> None:
     item = next(client.search(collections=["cubes"]).items())
     asset = item.assets["r10m"]
