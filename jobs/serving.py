@@ -1,5 +1,6 @@
 """The service on a port, until it is stopped."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ def serve(workspace: "Workspace", host: str, port: int, say: Callable[[str], Non
     writes = "with the token" if settings.token.get_secret_value() else "refused, no token is set"
     say(f"serving {address} (writes: {writes}); stop with Ctrl-C")
     config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -3,7 +3,8 @@
 ``python tests/benchmarks/bench_api.py [ITEMS]``, 100 000 where nothing is said. Sentinel-2-like
 items of 1.9 kB with five assets, over Europe and seven years. One client, one request at a
 time, a new bbox (3 degrees) and 60 days in each; the peer is asked the same, in turns, and has the
-same items from pypgstac's loader. Needs PostgreSQL with PostGIS, and stac-fastapi-pgstac.
+same items from pypgstac's loader. Then 16 clients search and write at once for
+a minute. Needs PostgreSQL with PostGIS, and stac-fastapi-pgstac.
 """
 
 import importlib.util
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,8 @@ from catalog.testing import make_collection, make_item
 
 ROUNDS = 150
 BATCH = 1000
+CLIENTS = 16
+CROWD_SECONDS = 60
 COLLECTION = "sentinel-2-l2a"
 OURS = (
     "import sys, uvicorn; from catalog.backends import open_catalog; "
@@ -57,6 +61,7 @@ def main() -> int:
         ):
             ask({"SQLite": ours, "pgstac, this API": ours_pgstac, "stac-fastapi-pgstac": peer})
             bulk(ours)
+            crowd(ours, count)
     return 0
 
 
@@ -207,6 +212,51 @@ def bulk(address: str) -> None:
     answer.raise_for_status()
     assert answer.json()["success"] == BATCH, answer.json()
     say(f"bulk_items by HTTP: {BATCH / (time.perf_counter() - start):.0f} items/s")
+
+
+def crowd(address: str, count: int) -> None:
+    """Clients that search and write at once for a while: nothing fails, nothing is lost."""
+    until = time.monotonic() + CROWD_SECONDS
+    token = {"Authorization": "Bearer bench"}
+
+    def client(number: int) -> tuple[list[float], list[float], int]:
+        rng, session, made = random.Random(number), requests.Session(), 0
+        reads: list[float] = []
+        writes: list[float] = []
+        while time.monotonic() < until:
+            start = time.perf_counter()
+            if rng.random() < 0.2:
+                item = make_item(f"crowd_{number}_{made}", datetime="2030-01-01T00:00:00Z")
+                item["assets"] = {}
+                answer = session.post(
+                    f"{address}/collections/{COLLECTION}/items",
+                    json=item,
+                    headers=token,
+                    timeout=60,
+                )
+                made += 1
+                writes.append(time.perf_counter() - start)
+            else:
+                body = {"limit": 100, **_place_and_time(rng)}
+                answer = session.post(f"{address}/search", json=body, timeout=60)
+                reads.append(time.perf_counter() - start)
+            answer.raise_for_status()
+        return reads, writes, made
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        found = list(pool.map(client, range(CLIENTS)))
+    made = sum(each[2] for each in found)
+    matched = requests.get(f"{address}/search?datetime=2030-01-01T00:00:00Z&limit=1", timeout=60)
+    assert matched.json()["numberMatched"] == made, (matched.json()["numberMatched"], made)
+    total = requests.get(f"{address}/search?limit=1", timeout=60).json()["numberMatched"]
+    assert total == count + made
+    for kind, index in (("searches", 0), ("writes", 1)):
+        times = [1000 * each for one in found for each in one[index]]
+        p99 = statistics.quantiles(times, n=100)[-1]
+        say(
+            f"{CLIENTS} clients, {CROWD_SECONDS} s: {len(times)} {kind}, none failed, none lost; "
+            f"p50 {statistics.median(times):.0f} ms, p99 {p99:.0f} ms"
+        )
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def test_the_validator_finds_nothing_but_what_is_known(address):
         auth_bearer_token=None,
         auth_query_parameter=None,
         fields_nested_property="properties.eo:cloud_cover",
-        validate_pagination=True,
+        validate_pagination=False,
         query_config=validations.QueryConfig(
             query_comparison_field="eo:cloud_cover",
             query_eq_value="5",

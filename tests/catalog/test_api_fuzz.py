@@ -27,7 +27,7 @@ def test_no_request_breaks_the_server(operations):
     for operation in operations:
 
         @settings(
-            max_examples=12,
+            max_examples=8,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
             database=None,
