@@ -42,7 +42,7 @@ $(VENV)/.base: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --editable .
 	@touch $@
 
-# Tests use what a base install has, and the extras' packages only where they are installed.
+# Tests use every extra; those that need PostgreSQL are skipped where it is not installed.
 $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	@touch $@

@@ -73,7 +73,7 @@ def parse_query(
     collections: Iterable[str] = (),
     ids: Iterable[str] = (),
     bbox: str | Sequence[float] | None = None,
-    datetime: str | None = None,
+    datetime: str | Interval | None = None,
     tile: str | Iterable[str] = (),
     level: str | None = None,
     max_cloud: float | None = None,
@@ -96,7 +96,7 @@ def parse_query(
         collections=tuple(collections),
         ids=tuple(ids),
         bbox=None if bbox is None else parse_bbox(bbox),
-        datetime=None if datetime is None else parse_datetime(datetime),
+        datetime=parse_datetime(datetime) if isinstance(datetime, str) else datetime,
         tiles=tuple(dict.fromkeys(normalise_tile(name) for name in tiles)),
         level=level,
         max_cloud=max_cloud,
@@ -109,19 +109,21 @@ def parse_query(
     )
 
 
-def parse_datetime(text: str) -> Interval:
+def parse_datetime(text: str, *, any_year: bool = False) -> Interval:
     """STAC datetime text, ends inclusive -> half-open span in UTC.
+
+    Years in which no satellite flew are taken for mistakes, unless ``any_year``.
 
     Takes a year, month, day or RFC 3339 time, alone or as ``start/end``; ``..`` or nothing is an
     open end. ``2019-05`` is the whole month, ``2018-08/2019-11`` includes November 2019.
     """
     parts = text.strip().split("/")
     if len(parts) == 1:
-        return _span(parts[0], text)
+        return _span(parts[0], text, any_year)
     if len(parts) != 2:
         raise QueryError(f"datetime {text!r} has more than two ends: write start/end")
-    start = None if parts[0].strip() in ("", "..") else _span(parts[0], text)[0]
-    end = None if parts[1].strip() in ("", "..") else _span(parts[1], text)[1]
+    start = None if parts[0].strip() in ("", "..") else _span(parts[0], text, any_year)[0]
+    end = None if parts[1].strip() in ("", "..") else _span(parts[1], text, any_year)[1]
     if start is None and end is None:
         raise QueryError(f"datetime {text!r} has two open ends: leave it out, or name one end")
     if start is not None and end is not None and start >= end:
@@ -269,12 +271,13 @@ def _from_wkt(text: str) -> Any:
         raise ValueError("no WKT") from None
 
 
-def _span(part: str, text: str) -> tuple[datetime, datetime]:
+def _span(part: str, text: str, any_year: bool) -> tuple[datetime, datetime]:
     """One end of a datetime text -> the span that it names."""
     date = _DATE.fullmatch(part.strip())
     try:
         if date is not None:
-            _check_year(int(date[1]), text)
+            if not any_year:
+                _check_year(int(date[1]), text)
             return _date_span(date)
         value = instant(part)
     except (ValueError, OverflowError) as error:
@@ -283,7 +286,8 @@ def _span(part: str, text: str) -> tuple[datetime, datetime]:
         raise QueryError(
             f"datetime {text!r} is no date: write 2019-05, 2019-05-12, 2018-08/2019-11 or ../2019"
         ) from None
-    _check_year(value.year, text)
+    if not any_year:
+        _check_year(value.year, text)
     return value, value + _TICK
 
 

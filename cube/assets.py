@@ -56,7 +56,7 @@ class Raster:
         masks, a nodata of the file that is a code is taken away: an edge mask's 0 is "inside".
         """
         exact = method in (None, "nearest") and not self.literal
-        if exact or (self.href.startswith("http") and "?" in self.href):
+        if exact or (self.href.startswith(("http", "/vsicurl?")) and "?" in self.href):
             return self.href
         nodata = "none" if self.literal else f"{self.nodata:.17g}"
         if self.href.startswith("vrt://"):

@@ -9,7 +9,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-REMOTE = re.compile(r"(?:^|/|\{)(?:https?://|s3://|gs://|az://|vsi(?:curl|s3|gs|az|adls|swift)/)")
+REMOTE = re.compile(
+    r"(?:^|/|\{)(?:https?://|s3://|gs://|az://|vsi(?:curl[/?]|(?:s3|gs|az|adls|swift)/))"
+)
 
 PASSING_CODES = (408, 425, 429)
 """HTTP answers below 500 that ask for another try: request timeout, too early, too many requests

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog.backends import shown_url
 from jobs.debris import (
     STORE,
     Debris,
@@ -146,7 +147,7 @@ def _tile(
         if unnamed:
             done.notes.append(
                 f"{tile or 'items of no tile'}: {unnamed} results are left alone, as no item of "
-                f"{workspace.catalog.url} names any file here: is it the right catalogue?"
+                f"{shown_url(workspace.catalog.url)} names any file here: is it the right catalogue?"
             )
 
 

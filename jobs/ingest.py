@@ -22,6 +22,7 @@ from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
 from catalog.products.angles import AngleGrids
 from catalog.search import Query, matches, parse_query, tile_of, times_of
+from catalog.signing import signed
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, GridError, LoadError
 from cube.grid import footprint_in, tile_extent
@@ -73,18 +74,20 @@ def ingest(
     sources: Iterable[str],
     *,
     progress: Progress | None = None,
+    sign: str | None = None,
     **conditions: Any,
 ) -> Outcome:
     """Sources -> catalogue; what cannot be read is in the outcome's failures, the rest goes in.
 
     ``conditions`` are those of a search (collections, tile, bbox, datetime, max_cloud); they choose
-    among the items of a source. Ingesting the same again changes nothing.
+    among the items of a source. Ingesting the same again changes nothing. ``sign`` names who signs
+    the addresses of STAC items when they are read (``catalog.signing``).
     """
     progress = progress or Progress(quiet=True)
     query = parse_query(**conditions)
     outcome = Outcome()
     for source in sources:
-        batch = _read(source, query)
+        batch = _read(source, query, sign)
         outcome.failures += batch.failures
         checked = _checked(batch, outcome, progress)
         outcome.notes += batch.notes
@@ -97,11 +100,11 @@ def ingest(
     return outcome
 
 
-def _read(source: str, query: Query) -> _Batch:
+def _read(source: str, query: Query, sign: str | None) -> _Batch:
     batch = _Batch()
     try:
         if source.startswith(("http://", "https://")) or source.endswith((".json", ".geojson")):
-            _read_stac(source, query, batch)
+            _read_stac(source, query, batch, sign)
         else:
             _read_products(Path(source), query, batch)
     except (CatalogError, CubeError) as error:
@@ -111,12 +114,12 @@ def _read(source: str, query: Query) -> _Batch:
     return batch
 
 
-def _read_stac(source: str, query: Query, batch: _Batch) -> None:
+def _read_stac(source: str, query: Query, batch: _Batch, sign: str | None) -> None:
     for found in read_sources([source], query):
         if isinstance(found, Skipped):
             batch.failures.append(Failure(found.href, found.reason))
         else:
-            batch.items.append(found.item)
+            batch.items.append(found.item if sign is None else signed(found.item, sign))
             batch.notes += found.warnings
 
 

@@ -1,5 +1,6 @@
 """The service on a port, until it is stopped."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,10 +25,12 @@ def serve(workspace: "Workspace", host: str, port: int, say: Callable[[str], Non
     writes = "with the token" if settings.token.get_secret_value() else "refused, no token is set"
     say(f"serving {address} (writes: {writes}); stop with Ctrl-C")
     config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    found = None
     try:
         family, kind, number, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -35,7 +38,10 @@ def _listening(host: str, port: int) -> socket.socket:
         found = socket.socket(family, kind, number)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(place)
+        found.listen(2048)  # who connects before the server runs waits for it
     except OSError as error:
+        if found is not None:
+            found.close()
         raise RequestError(
             f"cannot listen at {host}:{port}: {error.strerror or error}; give another --host or --port"
         ) from None

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from catalog.backends import shown_url
 from catalog.backends.base import Document
 from catalog.deliveries import REJECTED
 from catalog.errors import CatalogError
@@ -62,7 +63,9 @@ def verify(
         # The catalogue's own errors are others: this is a document that it holds.
         if isinstance(fault, CatalogError):
             raise
-        yield error("catalogue", f"{workspace.catalog.url}: an item is no JSON: {fault}", RESTORE)
+        yield error(
+            "catalogue", f"{shown_url(workspace.catalog.url)}: an item is no JSON: {fault}", RESTORE
+        )
         return
     for item in cubes:
         yield from _cube(item, progress, quick=quick)

@@ -88,7 +88,7 @@ class Workspace:
         return search_all(self.catalog, query)
 
     def search(self, **conditions: Any) -> "list[pystac.Item]":
-        """Items by collections, ids, bbox, datetime, tile, max_cloud, limit; latest first.
+        """Items by collections, ids, bbox, intersects, datetime, tile, max_cloud, filter; in order.
 
         The values are those of ``clearcube search``: ``workspace.search(tile="31UES",
         collections=["synthesis-wasp"], datetime="2019-05/2019-08")``.

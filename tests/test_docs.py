@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from catalog.api.settings import ServerSettings
 from jobs.cli import COMMANDS, cli
 from jobs.registry import job_names
 from jobs.settings import Settings
@@ -77,7 +78,14 @@ def test_the_table_names_every_command_and_their_options_only() -> None:
 def test_every_option_named_anywhere_exists() -> None:
     known = set(OTHERS.split())
     below = [f"run {job}" for job in (*job_names(), "stale")]
-    for name in [*COMMANDS, *below, "validate masks", "export netcdf", "export envi"]:
+    for name in [
+        *COMMANDS,
+        *below,
+        "validate masks",
+        "export netcdf",
+        "export envi",
+        "export catalog",
+    ]:
         known |= options(name.split())
     assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", TEXT)) - known == set()
 
@@ -92,8 +100,11 @@ def test_make_has_the_targets_that_are_named() -> None:
 
 
 def test_the_settings_are_all_there() -> None:
-    named = set(re.findall(r"CLEARCUBE_([A-Z]+)", README))
+    named = set(re.findall(r"CLEARCUBE_((?!API_)[A-Z]+)", README))
     assert named == {name.upper() for name in Settings.model_fields}
+    served = set(re.findall(r"CLEARCUBE_API_([A-Z_]+)", README))
+    assert served == {"TOKEN", "MAX_BODY"}
+    assert {name.lower() for name in served} <= set(ServerSettings.model_fields)
     keys = re.findall(r"^\| `CLEARCUBE_[A-Z]+` \| `([a-z]+)` \|", README, re.MULTILINE)
     assert set(keys) == set(Settings.model_fields) - {"workspace"}
 

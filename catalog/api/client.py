@@ -75,10 +75,14 @@ class CatalogClient(BaseCoreClient):
         shown = shown_item(document, get_base_url(request))
         return tagged(request, document, shown, media_type=GEOJSON)
 
-    def item_collection(self, collection_id: str, request: Request, **asked: Any) -> Response:
+    def item_collection(
+        self, collection_id: str, request: Request, collections: str | None = None, **asked: Any
+    ) -> Response:
         """Items of a collection."""
-        known_only(request, asked)
+        known_only(request, {**asked, "collections": collections})
         self._collection(collection_id)
+        if collections is not None and collections != collection_id:
+            raise QueryError(f"these are the items of {collection_id!r}: search for others")
         query, parts = read_search(**asked, collections=[collection_id])
         base = get_base_url(request)
         home = f"{base}collections/{collection_id}"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from catalog.backends.base import Document
 from catalog.errors import CatalogError
 from catalog.items import collection_link
+from catalog.signing import unsigned
 
 GEOJSON = "application/geo+json"
 OWN_LINKS = frozenset(("self", "root", "parent", "collection", "items", "queryables", "data"))
@@ -69,7 +70,8 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
         if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
             raise CatalogError(f"item {item.get('id')!r}: the asset {key!r} has no href")
         href = asset["href"]
-        if plain_address(href) == f"{home}{quote(key, safe='')}" and key in known:
+        ours = plain_address(href) == f"{home}{quote(key, safe='')}"
+        if key in known and (ours or unsigned(str(known[key]["href"])) == href):
             asset = {**asset, **{name: known[key][name] for name in _PATHS if name in known[key]}}
         elif local_file(href) is not None and known.get(key, {}).get("href") != href:
             raise CatalogError(
@@ -128,6 +130,8 @@ def _shown_assets(item: Mapping[str, Any], base: str) -> Document:
             asset = {**asset, **{name: address for name in _PATHS if name in asset}}
             # GDAL reads the band of a file with several; others find the number beside.
             asset["href"] = f"vrt:///vsicurl/{address}?{bands}" if bands else address
+        elif href != unsigned(href):
+            asset = {**asset, "href": unsigned(href)}  # clients have signers of their own
         shown[key] = asset
     return shown
 

@@ -12,14 +12,22 @@ from catalog.api.fields import parse_fields
 from catalog.errors import QueryError
 from catalog.filters.reading import parse_filter, query_filter
 from catalog.filters.tree import Call, Node
-from catalog.search import MAX_LIMIT, parse_query
+from catalog.search import MAX_LIMIT, parse_datetime, parse_query
 from catalog.search import Query as Search
 
 DEFAULT_LIMIT = 10
 """Items on a page where nothing is said, as STAC APIs have it."""
+ABSURD_LIMIT = 10_000_000
+"""Above this a limit is a mistake; below, it is cut to what a page holds (OGC 17-069r4, 7.15.2)."""
 
 Limit = Annotated[
-    int | None, Query(ge=1, le=MAX_LIMIT, description="Most items on a page.", examples=[10])
+    int | None,
+    Query(
+        ge=1,
+        le=ABSURD_LIMIT,
+        description=f"Most items on a page, {MAX_LIMIT} at most.",
+        examples=[10],
+    ),
 ]
 Bbox = Annotated[
     str | None, Query(description="west,south,east,north in degrees.", examples=["4,50,5,51"])
@@ -83,7 +91,14 @@ class ItemsGet(APIRequest):
     """``GET /collections/{collection_id}/items``."""
 
     collection_id: CollectionId = attr.ib()
+    collections: Annotated[
+        str | None, Query(description="That collection again, as pystac-client writes it.")
+    ] = attr.ib(default=None)
+    ids: Annotated[str | None, Query(description="Ids of items.")] = attr.ib(default=None)
     bbox: Bbox = attr.ib(default=None)
+    intersects: Annotated[str | None, Query(description="GeoJSON geometry.")] = attr.ib(
+        default=None
+    )
     datetime: Datetime = attr.ib(default=None)
     limit: Limit = attr.ib(default=DEFAULT_LIMIT)
     query: QueryText = attr.ib(default=None)
@@ -129,12 +144,12 @@ class SearchPost(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    collections: list[str] | None = None
-    ids: list[str] | None = None
+    collections: list[str] | str | None = Field(None, description="Ids, or one.")
+    ids: list[str] | str | None = Field(None, description="Ids, or one.")
     bbox: list[float] | None = Field(None, examples=[[4, 50, 5, 51]])
     intersects: dict[str, Any] | None = Field(None, description="GeoJSON geometry.")
     datetime: str | None = Field(None, examples=["2019-05/2019-08"])
-    limit: int | None = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    limit: int | None = Field(DEFAULT_LIMIT, ge=1, le=ABSURD_LIMIT)
     query: dict[str, dict[str, Any]] | None = Field(None, examples=[{"eo:cloud_cover": {"lt": 20}}])
     filter_expr: dict[str, Any] | str | None = Field(
         None, alias="filter", description="CQL2 as JSON, or as text.", examples=["id = 'x'"]
@@ -158,10 +173,12 @@ def read_search(**asked: Any) -> tuple[Search, Parts]:
         ids=lists["ids"],
         bbox=asked.get("bbox") or None,
         intersects=asked.get("intersects") or None,
-        datetime=asked.get("datetime"),
+        datetime=None
+        if asked.get("datetime") is None
+        else parse_datetime(asked["datetime"], any_year=True),
         filter=_conditions(asked),
         sortby=_sort(asked.get("sortby")),
-        limit=DEFAULT_LIMIT if asked.get("limit") is None else asked["limit"],
+        limit=min(asked.get("limit") or DEFAULT_LIMIT, MAX_LIMIT),
         token=asked.get("token"),
     )
     return query, _parts(asked.get("fields"))

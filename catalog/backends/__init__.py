@@ -6,7 +6,7 @@ from catalog.backends.base import CatalogBackend
 from catalog.backends.sqlite import SqliteCatalog
 from catalog.errors import BackendError
 
-__all__ = ["CatalogBackend", "open_catalog"]
+__all__ = ["CatalogBackend", "open_catalog", "shown_url"]
 
 
 def open_catalog(url: str, *, create: bool = True) -> CatalogBackend:
@@ -23,16 +23,16 @@ def open_catalog(url: str, *, create: bool = True) -> CatalogBackend:
             from catalog.backends.pgstac import PgstacCatalog
         except ImportError as error:
             raise BackendError(
-                f"catalogue {_shown(url)}: PostgreSQL needs {error.name}; install clearcube[pgstac]"
+                f"catalogue {shown_url(url)}: PostgreSQL needs {error.name}; install clearcube[pgstac]"
             ) from None
         return PgstacCatalog(url, create=create)
     known = f"{scheme!r} is no kind of catalogue" if separator else "this is no URL"
     raise BackendError(
-        f"catalogue {_shown(url)}: {known}; use sqlite:///PATH or postgresql://HOST/DATABASE"
+        f"catalogue {shown_url(url)}: {known}; use sqlite:///PATH or postgresql://HOST/DATABASE"
     )
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """A URL fit for a message: without the user and password that it may hold."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

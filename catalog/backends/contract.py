@@ -50,6 +50,33 @@ class BackendTests:
         assert catalog.item("sentinel-2-l2a", "S2A_TEST") == item
         assert catalog.search(Query()).items == [item]
 
+    def test_odd_items_come_back_as_given(self, catalog: CatalogBackend) -> None:
+        period: dict[str, Any] = {
+            "start_datetime": "2019-05-01T00:00:00Z",
+            "end_datetime": "2019-05-02T00:00:00Z",
+        }
+        items = [
+            make_item(
+                "nulls", datetime=None, **period, x=None, y={"z": None, "e": {}}, w=[None, []]
+            ),
+            make_item("nowhere", bbox=None),
+            make_item("box", bbox=(4.000000001, 50, 5, 51), big=2**53, small=1e-300, t=True),
+            {**make_item("flat", bbox=(0, 0, 1, 1)), "geometry": None},
+        ]
+        items[0]["assets"] = {"other": {"href": "s3://x", "raster:bands": [{"nodata": None}]}}
+        collection = make_collection("sentinel-2-l2a")
+        collection["item_assets"] = {
+            "red": {"roles": ["data"], "title": "Red"},
+            "other": {"raster:bands": [{"nodata": 0, "scale": 1}]},
+        }
+        catalog.upsert_collections([collection])
+        assert catalog.upsert_items(items) == Counts(created=4)
+        for item in items:
+            assert catalog.item("sentinel-2-l2a", item["id"]) == item
+        assert catalog.upsert_items(items) == Counts(unchanged=4)
+        catalog.upsert_collections([{**collection, "item_assets": {}}])
+        assert catalog.upsert_items(items) == Counts(unchanged=4)
+
     def test_unknown_item(self, catalog: CatalogBackend) -> None:
         fill(catalog, [make_item("a")])
         with pytest.raises(ItemNotFoundError, match="no item 'b'"):

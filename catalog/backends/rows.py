@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from catalog.backends.base import ITEM_ID, Check, Counts, Document
 from catalog.errors import CatalogError
 from catalog.footprint import Bbox, bbox_of
@@ -80,7 +82,7 @@ def encoded(document: Mapping[str, Any]) -> str:
 
 def decoded(text: str) -> Document:
     """JSON text -> document."""
-    document: Document = json.loads(text)
+    document: Document = orjson.loads(text)
     return document
 
 

@@ -17,7 +17,7 @@ from catalog.backends.base import Check, Counts, Document, Page, page_of
 from catalog.backends.filter_sql import beyond, order_by
 from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.backends.sqlite_filter import add_functions
-from catalog.backends.sqlite_query import DAY, DIALECT, where
+from catalog.backends.sqlite_query import COUNT, DAY, FEW, PAGE, candidates, where
 from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
 from catalog.errors import BackendError, ItemNotFoundError
 from catalog.footprint import Bbox
@@ -157,13 +157,15 @@ class SqliteCatalog:
     def search(self, query: Query) -> Page:
         """One page of the items that a query asks for."""
         keys = keys_of(query.sortby)
-        asked, values = where(query)
-        count, bound = f"SELECT count(*) FROM items WHERE {asked}", list(values)
+        few = self._few(query)
+        asked, values = where(query, PAGE, few=few)
+        counted, bound = where(query, COUNT, few=few)
+        count = f"SELECT count(*) FROM items WHERE {counted}"
         back = False
         if query.token is not None:
             place, back = read_token(query.token, keys)
-            asked = f"{asked} AND {beyond(keys, place, DIALECT, values, back=back)}"
-        order = order_by(keys, DIALECT, back=back)
+            asked = f"{asked} AND {beyond(keys, place, PAGE, values, back=back)}"
+        order = order_by(keys, PAGE, back=back)
         page = f"SELECT content FROM items WHERE {asked} ORDER BY {order} LIMIT ?"
         with self._errors():
             db = self._connection()
@@ -173,6 +175,15 @@ class SqliteCatalog:
                 many = len(rows) > query.limit
                 matched = db.execute(count, bound).fetchone()[0] if many else len(rows)
         return page_of([decoded(text) for (text,) in rows], query, keys, matched, back=back)
+
+    def _few(self, query: Query) -> bool:
+        """Whether a query's place holds so few items that it is best begun there."""
+        asked = candidates(query)
+        if asked is None:
+            return False
+        with self._errors():
+            found = self._connection().execute(*asked).fetchone()[0]
+        return bool(found < FEW)
 
     def close(self) -> None:
         """Let go of the file, in every thread."""

@@ -20,6 +20,11 @@ class SqliteDialect:
 
     mark = "?"
 
+    def __init__(self, *, counting: bool = False) -> None:
+        # A page comes in the order of its index, row by row until it is full; an index of a
+        # property would find all and sort them. To count, it is just what is wanted.
+        self._sign = "" if counting else "+"
+
     def property(self, node: Property) -> str:
         """A property as of its kind, NULL where it is not."""
         if node.path in _COLUMNS:
@@ -30,7 +35,8 @@ class SqliteDialect:
         if node.kind == "boolean":
             return f"CASE json_type(content, {path}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
         types = _TYPES[node.kind]
-        return f"CASE WHEN json_type(content, {path}) IN {types} THEN json_extract(content, {path}) END"
+        sign = self._sign if node.kind == "number" else ""
+        return f"{sign}CASE WHEN json_type(content, {path}) IN {types} THEN json_extract(content, {path}) END"
 
     def is_null(self, node: Property) -> str:
         """Whether a property is absent or null."""

@@ -4,20 +4,43 @@ import json
 
 from catalog.backends.filter_sql import Values, condition
 from catalog.backends.sqlite_filter import SqliteDialect
-from catalog.footprint import Bbox, halves
+from catalog.filters.tree import Property
+from catalog.footprint import Bbox, halves, stated_bounds
 from catalog.moments import ticks
 from catalog.search import Interval, Query
 
-DIALECT = SqliteDialect()
+PAGE = SqliteDialect()
+COUNT = SqliteDialect(counting=True)
 
 DAY = 86_400_000_000
 """Microseconds, the unit of ``t0`` and ``t1``, in a day, the unit of the R*Tree."""
 
 
-def where(query: Query) -> tuple[str, Values]:
-    """Condition on ``items`` and its values."""
+FEW = 2000
+"""Items of a place that are looked up and sorted faster than all are gone through in order."""
+
+
+def candidates(query: Query) -> tuple[str, Values] | None:
+    """Count of the items that the R*Tree has for a query, up to ``FEW``; None where it has no say."""
+    box = query.bbox
+    if box is None and query.intersects is not None:
+        box = stated_bounds(query.intersects)
+    if box is None or query.ids:
+        return None
+    parts, values = [], []
+    for half in halves(box):
+        overlap, more = _overlap(half, query.datetime)
+        parts.append(f"SELECT rid FROM items_box AS box WHERE {overlap}")
+        values += more
+    return f"SELECT count(*) FROM ({' UNION ALL '.join(parts)} LIMIT {FEW})", values
+
+
+def where(query: Query, dialect: SqliteDialect, *, few: bool = False) -> tuple[str, Values]:
+    """Condition on ``items`` and its values; ``few``: the R*Tree is to be asked first."""
     parts: list[str] = ["1"]
     values: Values = []
+    # A plus keeps SQLite from using the index of a column.
+    sign = "+" if few else ""
     for column, wanted in (
         ("collection", query.collections),
         ("id", query.ids),
@@ -25,10 +48,10 @@ def where(query: Query) -> tuple[str, Values]:
     ):
         if len(wanted) == 1:
             # Lets the index give the order too, which a list of values does not.
-            parts.append(f"{column} = ?")
+            parts.append(f"{sign}{column} = ?")
             values.append(wanted[0])
         elif wanted:
-            parts.append(f"{column} IN (SELECT value FROM json_each(?))")
+            parts.append(f"{sign}{column} IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(wanted))
     if query.level is not None:
         parts.append(f"{_LEVEL} = ?")
@@ -36,19 +59,19 @@ def where(query: Query) -> tuple[str, Values]:
     if not query.superseded:
         parts.append(f"{_SUPERSEDED} IS NULL")
     if query.max_cloud is not None:
-        parts.append(f"json_type({_CLOUD}) IN ('integer', 'real') AND json_extract({_CLOUD}) <= ?")
+        parts.append(f"{dialect.property(CLOUD_COVER)} <= ?")
         values.append(query.max_cloud)
     for text, value in _times(query.datetime, "t1 >= ?", "t0 < ?"):
-        parts.append(text)
+        parts.append(f"{sign}{text}")
         values.append(value)
     if query.bbox is not None:
         text, more = _within(query.bbox, query.datetime)
         parts.append(text)
         values.extend(more)
     if query.intersects is not None:
-        parts.append(DIALECT.spatial("intersects", query.intersects, values))
+        parts.append(dialect.spatial("intersects", query.intersects, values))
     if query.filter is not None:
-        parts.append(condition(query.filter, DIALECT, values))
+        parts.append(condition(query.filter, dialect, values))
     return " AND ".join(f"({part})" for part in parts), values
 
 
@@ -57,12 +80,8 @@ def _within(bbox: Bbox, interval: Interval | None) -> tuple[str, Values]:
     parts: list[str] = []
     values: Values = []
     for west, south, east, north in halves(bbox):
-        overlap = "box.west <= ? AND box.east >= ? AND box.south <= ? AND box.north >= ?"
-        values += [east, west, north, south]
-        # Periods in days, as the R*Tree has them; the exact test is on t0 and t1.
-        for text, value in _times(interval, "box.last >= ?", "box.first <= ?"):
-            overlap += f" AND {text}"
-            values.append(value / DAY)
+        overlap, more = _overlap((west, south, east, north), interval)
+        values += more
         # An item that lies inside need not be asked for its geometry.
         inside = "box.west >= ? AND box.east <= ? AND box.south >= ? AND box.north <= ?"
         values += [west, east, south, north, west, south, east, north]
@@ -73,6 +92,18 @@ def _within(bbox: Bbox, interval: Interval | None) -> tuple[str, Values]:
     return f"rid IN ({' UNION '.join(parts)})", values
 
 
+def _overlap(box: Bbox, interval: Interval | None) -> tuple[str, Values]:
+    """Condition that an entry of the R*Tree meets a box with west <= east, and a time."""
+    west, south, east, north = box
+    text = "box.west <= ? AND box.east >= ? AND box.south <= ? AND box.north >= ?"
+    values: Values = [east, west, north, south]
+    # Periods in days, as the R*Tree has them; the exact test is on t0 and t1.
+    for condition_, value in _times(interval, "box.last >= ?", "box.first <= ?"):
+        text += f" AND {condition_}"
+        values.append(value / DAY)
+    return text, values
+
+
 def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str, int]]:
     start, end = interval or (None, None)
     found = [(since, ticks(start))] if start is not None else []
@@ -81,4 +112,4 @@ def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str,
 
 _LEVEL = """json_extract(content, '$.properties."clearcube:level"')"""
 _SUPERSEDED = """json_extract(content, '$.properties."clearcube:superseded_by"')"""
-_CLOUD = """content, '$.properties."eo:cloud_cover"'"""
+CLOUD_COVER = Property(("properties", "eo:cloud_cover"), "number")

@@ -160,6 +160,8 @@ def _condition(value: Any, budget: _Budget) -> Node:
             one, other = _taken(op, args, 2)
             return _compared(COMPARISONS[op], one, other, budget)
         if op == "between":
+            if len(args) == 2 and isinstance(args[1], list):  # as drafts of CQL2 had it
+                args = [args[0], *args[1]]
             value, low, high = _taken(op, args, 3)
             pair = _compared(">=", value, low, budget), _compared("<=", value, high, budget)
             return Call("and", pair)

@@ -1,4 +1,4 @@
-"""``clearcube export``: series, masks and syntheses for other programs."""
+"""``clearcube export``: series, masks, syntheses and the catalogue for other programs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 
 @click.group("export")
 def command() -> None:
-    """Write series, masks and syntheses for other programs: NetCDF, ENVI, Theia's L3A."""
+    """Write series, masks and syntheses for other programs, or copy the catalogue."""
 
 
 def series_options(function: Command) -> Command:
@@ -108,6 +108,30 @@ def l3a(state: State, /, item: str, folder: Path, as_json: bool) -> int:
         say_json(done.document())
     else:
         click.echo(done.path)
+    return 0
+
+
+@command.command("catalog")
+@click.option(
+    "--to",
+    required=True,
+    metavar="TARGET",
+    help="postgresql://… or sqlite:///…, FILE.ndjson, FILE.parquet, or a folder.",
+)
+@json_option
+@pass_state
+def catalog(state: State, /, to: str, as_json: bool) -> int:
+    """Copy every collection and item, count them, and compare searches or files."""
+    from jobs.catalog_export import export_catalog
+
+    with state.open(create=False) as workspace:
+        done = export_catalog(workspace, to)
+    if as_json:
+        say_json(done.document())
+        return 0
+    click.echo(done.to)
+    how = f"{done.searches} searches agree" if done.searches else "read again and compared"
+    click.echo(f"{done.items} items of {done.collections} collections; {how}", err=True)
     return 0
 
 

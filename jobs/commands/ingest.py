@@ -29,6 +29,11 @@ DEM = "dem"
 @click.option("--bbox", help="West,south,east,north in degrees.")
 @click.option("--datetime", help="STAC datetime, e.g. 2018-08/2019-11.")
 @click.option("--max-cloud", type=float, help="Highest cloud cover, percent.")
+@click.option(
+    "--sign",
+    type=click.Choice(["planetary-computer"]),
+    help="Who signs the addresses of STAC items, whenever they are read.",
+)
 @json_option
 @pass_state
 def command(state: State, /, sources: tuple[str, ...], as_json: bool, **conditions: Any) -> int:

@@ -161,7 +161,10 @@ CQL2 = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]}
     [
         ({}, "b c a"),
         ({"collections": ["cubes", "x"]}, "c"),
+        ({"collections": "cubes", "limit": 1_000_000}, "c"),
         ({"ids": ["a", "c"]}, "c a"),
+        ({"datetime": "1937-01-01T12:00:27.87+01:00"}, ""),
+        ({"filter": {"op": "between", "args": [{"property": "eo:cloud_cover"}, [5, 11]]}}, "c a"),
         ({"bbox": [0.5, 0.5, 3, 3]}, "b a"),
         ({"bbox": [0.5, 0.5, -10, 3, 3, 10]}, "b a"),
         ({"intersects": POINT}, "b a"),
@@ -292,7 +295,7 @@ def test_collection_search(catalog, api):
         ("/search?datetime=2019-02-30", ["is no date"]),
         ("/search?limit=0", ["limit"]),
         ("/search?limit=-1", ["limit"]),
-        ("/search?limit=1000000", ["limit"]),
+        ("/search?limit=10000001", ["limit"]),
         ("/search?limit=1e3", ["limit"]),
         ("/search?filter=eo:cloud_cover <", ["is no cql2-text", "character"]),
         ("/search?filter=foo(a)", ["'foo' is unknown"]),
@@ -306,7 +309,7 @@ def test_collection_search(catalog, api):
         ("/search?token=x", ["no page of this search"]),
         ("/search?collection=cubes", ["'collection'", "collections"]),
         ("/collections?token=-1", ["no page of this search"]),
-        (f"{L2A}/items?limit=20000", ["limit"]),
+        (f"{L2A}/items?limit=1e9", ["limit"]),
     ],
 )  # fmt: skip
 def test_questions_that_mean_nothing(filled, path, words):
@@ -319,7 +322,7 @@ def test_questions_that_mean_nothing(filled, path, words):
         {"bbox": [0, 0, 1]},
         {"bbox": "0,0,1,1"},
         {"bbox": [0, 0, 1, 1], "intersects": POINT},
-        {"collections": "cubes"},
+        {"collections": 5},
         {"limit": 10**30},
         {"limit": "many"},
         {"datetime": 5},
@@ -625,19 +628,20 @@ def test_folders_are_prefixes(api, files):
     refused(api.get(f"{files['store']}/c"), 404)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "store/../secret.txt", "store/..%2Fsecret.txt", "store/%2e%2e/secret.txt", "store/out",
-        "store//etc/passwd", "store/%2Fetc%2Fpasswd", "store/..%5Csecret.txt", "store/c%00",
-        "gone", "far", "none", "red/x", "..%2F..%2Fsecret.txt", "far/x",
-    ],
-)  # fmt: skip
-def test_no_other_file_is_served(api, files, path):
-    answer = api.get(f"/assets/sentinel-2-l2a/a/{path}")
-    assert answer.status_code == 404
-    assert b"secret" not in answer.content.replace(b"secret.txt", b"")
-    assert b"/tmp" not in answer.content
+OUTSIDE = [
+    "store/../secret.txt", "store/..%2Fsecret.txt", "store/%2e%2e/secret.txt", "store/out",
+    "store//etc/passwd", "store/%2Fetc%2Fpasswd", "store/..%5Csecret.txt", "store/c%00",
+    "gone", "far", "none", "red/x", "..%2F..%2Fsecret.txt", "far/x",
+]  # fmt: skip
+"""What no asset names."""
+
+
+def test_no_other_file_is_served(api, files):
+    for path in OUTSIDE:
+        answer = api.get(f"/assets/sentinel-2-l2a/a/{path}")
+        assert answer.status_code == 404, path
+        assert b"secret" not in answer.content.replace(b"secret.txt", b"")
+        assert b"/tmp" not in answer.content
 
 
 def test_files_of_no_item(api, files):

@@ -53,7 +53,7 @@ def test_a_server_that_does_not_answer():
     assert "secret" not in str(caught.value)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(PROPERTIES, max_size=8), st.lists(TREES, min_size=1, max_size=6), ORDERS)
 def test_it_finds_what_holds_in_its_order(pgstac_database, made, trees, order):
     with open_catalog(pgstac_database) as catalog:

@@ -64,6 +64,24 @@ def test_absent_file_without_create(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_older_version_gains_its_indexes(tmp_path):
+    path = tmp_path / "catalog.db"
+    with open_catalog(f"sqlite:///{path}") as catalog:
+        fill(catalog, [make_item("a", eo__cloud_cover=5)])
+    with sqlite3.connect(path) as db:
+        for name in ("items_collection", "items_cloud"):
+            db.execute(f"DROP INDEX {name}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with open_catalog(f"sqlite:///{path}") as catalog:
+        assert catalog.search(parse_query(max_cloud=5)).matched == 1
+    with sqlite3.connect(path) as db:
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    db.close()
+    assert {"items_collection", "items_cloud"} <= names
+
+
 def test_newer_version_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "catalog.db"
     open_catalog(f"sqlite:///{path}").close()
@@ -71,7 +89,7 @@ def test_newer_version_is_refused_and_left_alone(tmp_path):
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(BackendError, match=r"catalog\.db: it is of version 2.*upgrade clearcube"):
+    with pytest.raises(BackendError, match=r"catalog\.db: it is of version 3.*upgrade clearcube"):
         open_catalog(f"sqlite:///{path}")
     assert path.read_bytes() == before
 

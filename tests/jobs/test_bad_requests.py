@@ -173,7 +173,7 @@ BAD_TOML = {
     'memory = "lots"': ("clearcube.toml: memory='lots': write auto, or a size such as 2GiB",),
     'store = "s3://bucket/x"': ("the store s3://bucket/x is in a bucket", "directories only"),
     'catalog = "mysql://x"': ("catalogue mysql://x", "use sqlite:///PATH"),
-    'catalog = "postgresql://me:secret@host/d"': ("catalogue postgresql://host/d", "pgstac"),
+    'catalog = "postgresql://me:secret@host/d"': ("catalogue host/d: ",),
     'scheduler = "nonsense"': ("no dask scheduler at nonsense",),
 }
 
