@@ -26,7 +26,7 @@ from jobs.errors import RequestError
 from jobs.explain import explain
 from jobs.job import State
 from jobs.mask_dates import dates_at_once
-from jobs.memory import SeriesLoad, series_side
+from jobs.memory import WORKER_BYTES, SeriesLoad, series_side
 from jobs.testing import write_scene
 from jobs.workspace import Workspace, open_workspace
 
@@ -361,7 +361,7 @@ def test_blocks_fit_into_a_worker() -> None:
     load = SeriesLoad(spec, dates=70, given=12, taken=2, margin=0)
     gibi = 1 << 30
     assert series_side(gibi, 2, load) == series_side(4 * gibi, 2, load) == 256
-    assert load.block_bytes(256) < 0.8 * gibi - 464 * (1 << 20)
+    assert load.block_bytes(256) < 0.8 * gibi - WORKER_BYTES
     # A margin is read from whole chunks: it is worth a larger block.
     assert series_side(4 * gibi, 2, replace(load, margin=8)) == 1024
     assert series_side(gibi, 2, SeriesLoad(spec, dates=219, given=11, taken=18, margin=8)) == 128
