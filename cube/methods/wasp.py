@@ -52,6 +52,7 @@ from cube.kernels.composite import (
 )
 from cube.kernels.shares import share_choice, share_weights
 from cube.kernels.wasp_binary import add_date, fresh
+from cube.outliers import OutlierParams, outlier_weights
 from cube.periods import Period
 from cube.weights import BlurredClouds, CloudWeightParams
 from cube.windows import WindowParams, reach, window
@@ -66,7 +67,7 @@ COMPAT: dict[str, Any] = {
 """What ``compat=wasp-binary`` stands for, unless a switch says otherwise."""
 
 
-class WaspParams(WindowParams, CloudWeightParams, DirectionalParams):
+class WaspParams(WindowParams, CloudWeightParams, DirectionalParams, OutlierParams):
     """Parameters of ``wasp``; the defaults are those of Theia's production."""
 
     window: Literal["calendar", "centred"] = Field(
@@ -173,6 +174,9 @@ def weight_factors(
     if observations.aot is not None:
         factors["aerosol"] = aot_weights(observations.aot[:, rows], params)
     factors["sensor"] = sensor_weights(observations, params).reshape(-1, 1, 1)
+    outlying = outlier_weights(observations, params, rows)
+    if outlying is not None:
+        factors["outlier"] = outlying
     return factors
 
 

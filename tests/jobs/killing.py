@@ -252,7 +252,7 @@ def serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     # Reading the schemas of STAC takes longer than anything that a small run does.
-    importlib.import_module("catalog.items")._validator()
+    importlib.import_module("catalog.items")._validator("Feature")
     outputs: dict[int, tuple[int, int]] = {}
     for line in sys.stdin:
         request = json.loads(line)
