@@ -23,10 +23,10 @@ MIB = 1 << 20
 MOST_CHUNKS = 4
 """Chunks along the side of a block of a series: beyond, the margin is small beside the block."""
 
-WORKER_BYTES = 480 * MIB
+WORKER_BYTES = 528 * MIB
 """What a worker holds beside a unit's arrays, whatever it did before.
 
-352 MiB of libraries, the compiled kernels of all methods and dask (345 measured), 64 MiB of GDAL's
+400 MiB of libraries, the compiled kernels of all methods and dask (378 measured), 64 MiB of GDAL's
 cache and 64 MiB of freed memory that is kept for the next unit (:data:`jobs.runner.cluster.WORKER_ENVIRONMENT`).
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from starlette.testclient import TestClient
 
@@ -19,6 +20,13 @@ from jobs.workspace import open_workspace
 pytestmark = pytest.mark.cluster
 
 SERVER = Path(__file__).parents[1] / "signing_server.py"
+
+
+@pytest.fixture(autouse=True)
+def own_workers() -> Iterator[None]:
+    """Workers that are started anew: those forked for other tests know the environment of then."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
+        yield
 
 
 @pytest.fixture
