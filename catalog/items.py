@@ -228,8 +228,8 @@ def schema_fault(document: Mapping[str, Any], kind: str) -> str | None:
         plain = json.loads(json.dumps(dict(document)))  # as a reader will have it: tuples are lists
     except (TypeError, ValueError) as error:
         return f"it is no JSON: {error}"
-    faults = list(_validator(kind).iter_errors(plain))
-    return _first_fault(faults) if faults else None
+    fault = next(_validator(kind).iter_errors(plain), None)
+    return None if fault is None else _told(fault)
 
 
 @cache
@@ -250,9 +250,8 @@ def _validator(kind: str) -> Any:
     return validator_for(schema)(schema, registry=carried.registry)
 
 
-def _first_fault(faults: list[Any]) -> str:
+def _told(fault: Any) -> str:
     """What a schema found, as one line: the place and the innermost cause."""
-    fault = faults[0]
     while fault.context:
         fault = max(fault.context, key=lambda inner: len(inner.absolute_path))
     place = ".".join(str(step) for step in fault.absolute_path)

@@ -3,12 +3,12 @@
 Element names and nesting follow the MUSCATE metadata format that WASP and Theia write.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from catalog.muscate_text import R1, R2
+from catalog.muscate_text import R1, R2, band_groups, band_list, rasters, reference_system
 from catalog.product_text import document, iso, node
 from catalog.products.bands import BANDS
 from catalog.products.product import Grid
@@ -157,19 +157,9 @@ def _characteristics(made: Synthesis) -> Element:
             node("MEAN", iso(made.centre)),
             node("DATE_PRECISION", "0.001", unit="s"),
         ),
-        _band_list("Band_Global_List", _in_order(made.bands)),
-        node(
-            "Band_Group_List",
-            *(
-                node("Group", _band_list("Band_List", bands), group_id=group)
-                for group, bands in _groups(made)
-            ),
-        ),
+        band_list("Band_Global_List", _in_order(made.bands)),
+        band_groups(_groups(made)),
     )
-
-
-def _band_list(tag: str, bands: Sequence[str]) -> Element:
-    return node(tag, *(node("BAND_ID", band) for band in bands), count=str(len(bands)))
 
 
 def _in_order(bands: Iterable[str]) -> list[str]:
@@ -189,45 +179,21 @@ def _organisation(made: Synthesis) -> Iterable[Element]:
         for _, bands in _groups(made)
         for band in bands
     ]
-    yield node("Image_List", _files("Image", "Flat_Reflectance_Composite", "int16", files))
+    yield node("Image_List", rasters("Image", "Flat_Reflectance_Composite", "int16", files))
     masks = []
     for code, (nature, encoding) in LAYERS.items():
         files = [
             node("MASK_FILE", made.layer_file(code, group), group_id=group) for group in made.grids
         ]
-        masks.append(_files("Mask", nature, encoding, files))
+        masks.append(rasters("Mask", nature, encoding, files))
     yield node("Mask_List", *masks)
-
-
-def _files(what: str, nature: str, encoding: str, files: Iterable[Element]) -> Element:
-    return node(
-        what,
-        node(
-            f"{what}_Properties",
-            node("NATURE", nature),
-            node("FORMAT", "image/tiff"),
-            node("ENCODING", encoding),
-            node("ENDIANNESS", "LittleEndian"),
-            node("COMPRESSION", "DEFLATE"),
-        ),
-        node(f"{what}_File_List", *files),
-    )
 
 
 def _geoposition(made: Synthesis) -> Element:
     first = next(iter(made.grids.values()))
     return node(
         "Geoposition_Informations",
-        node(
-            "Coordinate_Reference_System",
-            node("GEO_TABLES", "EPSG"),
-            node(
-                "Horizontal_Coordinate_System",
-                node("HORIZONTAL_CS_TYPE", "PROJECTED"),
-                node("HORIZONTAL_CS_NAME", made.crs_name),
-                node("HORIZONTAL_CS_CODE", first.epsg),
-            ),
-        ),
+        reference_system(made.crs_name, first.epsg),
         *(
             node(tag, node(f"{tag.upper()}_TYPE", "CELL"), node("PIXEL_ORIGIN", 0))
             for tag in ("Raster_CS", "Metadata_CS")

@@ -120,24 +120,29 @@ def _characteristics(delivery: Delivery, name: str, version: str) -> Element:
             node("DATE_PRECISION", "0.001", unit="s"),
         ),
         node("ORBIT_NUMBER", delivery.absolute_orbit, type="Orbit"),
-        node(
-            "Band_Global_List",
-            *(node("BAND_ID", band) for band in (*R1, *R2)),
-            count=str(len(R1) + len(R2)),
-        ),
-        node("Band_Group_List", _band_group("R1", R1), _band_group("R2", R2)),
+        band_list("Band_Global_List", (*R1, *R2)),
+        band_groups((("R1", R1), ("R2", R2))),
     )
 
 
-def _band_group(group: str, bands: Sequence[str]) -> Element:
-    members = node("Band_List", *(node("BAND_ID", band) for band in bands), count=str(len(bands)))
-    return node("Group", members, group_id=group)
+def band_list(tag: str, bands: Sequence[str]) -> Element:
+    """Theia's names of bands, counted."""
+    return node(tag, *(node("BAND_ID", band) for band in bands), count=str(len(bands)))
+
+
+def band_groups(groups: Iterable[tuple[str, Sequence[str]]]) -> Element:
+    """Groups of one resolution, with their bands."""
+    return node(
+        "Band_Group_List",
+        *(node("Group", band_list("Band_List", bands), group_id=group) for group, bands in groups),
+    )
 
 
 def _organisation(name: str, reflectances: Sequence[str], absent: Sequence[str]) -> Element:
     natures = {"SRE": "Surface_Reflectance", "FRE": "Flat_Reflectance"}
     images = [
-        _image(
+        rasters(
+            "Image",
             natures[kind],
             "int16",
             [node("IMAGE_FILE", f"{name}_{kind}_{band}.tif", band_id=band) for band in (*R1, *R2)],
@@ -145,7 +150,8 @@ def _organisation(name: str, reflectances: Sequence[str], absent: Sequence[str])
         for kind in reflectances
     ]
     images += [
-        _image(
+        rasters(
+            "Image",
             nature,
             "byte",
             [
@@ -178,18 +184,19 @@ def _organisation(name: str, reflectances: Sequence[str], absent: Sequence[str])
     )
 
 
-def _image(nature: str, encoding: str, files: Iterable[Element]) -> Element:
+def rasters(what: str, nature: str, encoding: str, files: Iterable[Element]) -> Element:
+    """Files of one nature, ``Image`` or ``Mask``: what they hold and how it is stored."""
     return node(
-        "Image",
+        what,
         node(
-            "Image_Properties",
+            f"{what}_Properties",
             node("NATURE", nature),
             node("FORMAT", "image/tiff"),
             node("ENCODING", encoding),
             node("ENDIANNESS", "LittleEndian"),
             node("COMPRESSION", "DEFLATE"),
         ),
-        node("Image_File_List", *files),
+        node(f"{what}_File_List", *files),
     )
 
 
@@ -225,18 +232,7 @@ def _masks(name: str, absent: Sequence[str]) -> list[Element]:
         for position, nature in enumerate(_GEOPHYSICAL, start=1)
     ]
     return [
-        node(
-            "Mask",
-            node(
-                "Mask_Properties",
-                node("NATURE", nature),
-                node("FORMAT", "image/tiff"),
-                node("ENCODING", "byte"),
-                node("ENDIANNESS", "LittleEndian"),
-                node("COMPRESSION", "DEFLATE"),
-            ),
-            node("Mask_File_List", *files),
-        )
+        rasters("Mask", nature, "byte", files)
         for kind, nature, files in listed
         if kind not in absent
     ]
@@ -279,22 +275,27 @@ def _geoposition(delivery: Delivery) -> Element:
     ]
     return node(
         "Geoposition_Informations",
-        node(
-            "Coordinate_Reference_System",
-            node("GEO_TABLES", "EPSG"),
-            node(
-                "Horizontal_Coordinate_System",
-                node("HORIZONTAL_CS_TYPE", "PROJECTED"),
-                node("HORIZONTAL_CS_NAME", delivery.zone_name.replace("WGS84", "WGS 84")),
-                node("HORIZONTAL_CS_CODE", delivery.epsg),
-            ),
-        ),
+        reference_system(delivery.zone_name.replace("WGS84", "WGS 84"), delivery.epsg),
         node("Raster_CS", node("RASTER_CS_TYPE", "CELL"), node("PIXEL_ORIGIN", 0)),
         node("Metadata_CS", node("METADATA_CS_TYPE", "CELL")),
         node(
             "Geopositioning",
             node("Global_Geopositioning", *points),
             node("Group_Geopositioning_List", *groups),
+        ),
+    )
+
+
+def reference_system(name: str, epsg: int) -> Element:
+    """Name and EPSG code of a projected CRS."""
+    return node(
+        "Coordinate_Reference_System",
+        node("GEO_TABLES", "EPSG"),
+        node(
+            "Horizontal_Coordinate_System",
+            node("HORIZONTAL_CS_TYPE", "PROJECTED"),
+            node("HORIZONTAL_CS_NAME", name),
+            node("HORIZONTAL_CS_CODE", epsg),
         ),
     )
 

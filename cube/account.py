@@ -14,14 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
-from cube.classes import CLOUD, CLOUD_SHADOW, NAMES, NO_OBSERVATION, SEEN, THIN_CLOUD
+from cube.classes import CLOUD, CLOUD_SHADOW, NAMES, NO_OBSERVATION, SEEN, STATUSES, THIN_CLOUD
 from cube.composite import (
     DATE_NODATA,
-    STATUS_CLOUD,
-    STATUS_LAND,
-    STATUS_NODATA,
-    STATUS_SNOW,
-    STATUS_WATER,
     Composite,
     Method,
     Observations,
@@ -33,13 +28,7 @@ from cube.errors import GridError
 from cube.facts import DateFacts
 from cube.periods import Period
 
-STATUS_NAMES = {
-    STATUS_NODATA: "nodata",
-    STATUS_CLOUD: "cloud or shadow",
-    STATUS_SNOW: "snow",
-    STATUS_WATER: "water",
-    STATUS_LAND: "land",
-}
+STATUS_NAMES = {each.code: each.name.replace("_", " ") for each in STATUSES}
 """The status layer in words."""
 
 HIDDEN = {CLOUD: "cloud", CLOUD_SHADOW: "cloud shadow", THIN_CLOUD: "thin cloud"}

@@ -94,13 +94,14 @@ def read_angles(files: tuple[str, ...]) -> SceneAngles:
     Granules of one tile have the same nodes, and each knows those that it saw: a node is the first
     granule's that has it, in the order in which pixels are merged.
     """
-    merged, *others = [_read(Path(file)) for file in files]
+    merged, *others = [load_angles(Path(file)) for file in files]
     for other in others:
         merged = _merged(merged, other)
     return merged
 
 
-def _read(path: Path) -> SceneAngles:
+def load_angles(path: Path) -> SceneAngles:
+    """File of one granule -> its angles; ``StoreError`` where it cannot be read."""
     try:
         with np.load(path) as held:
             about = json.loads(str(held["about"]))

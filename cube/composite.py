@@ -62,6 +62,11 @@ class Observations:
     guide: NDArray[np.int16] | None = None
     """``(y, x)`` index of the date that the coarser grid shows there, -1 for none."""
 
+    @property
+    def every(self) -> dict[str, NDArray[np.int16]]:
+        """dn by name of the bands shown and of those that decide with them."""
+        return {**self.bands, **self.deciding}
+
     def row_tiles(self) -> Iterator[tuple[int, int]]:
         """Rows ``[first, after)`` whose ``(time, rows, x)`` float32 scratch stays in cache."""
         dates, height, width = self.classes.shape
@@ -143,6 +148,8 @@ class Method:
     explain: "Callable[[Observations, Period, Any], Account] | None" = None
     """``(observations of one pixel, period, params)`` -> what was made of each date and how the
     numbers follow, without the kernel (see ``cube.account``); None: it is asked through its kernel."""
+    binary_masks: Callable[[Any], bool] = lambda _params: False
+    """``params`` -> whether masks are taken as CNES's public program does (``cube.wasp_masks``)."""
     uses_aot: bool = False
     """Whether ``aot`` is used where there is any."""
     facts: Callable[[Any], tuple[str, ...]] = lambda _params: ()

@@ -17,22 +17,14 @@ from cube.account import (
     Verdict,
     band_results,
     day_text,
-    hidden_reason,
     layer_results,
     no_date,
     observed_classes,
 )
 from cube.bands import REFLECTANCE_NODATA
-from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, SNOW, THIN_CLOUD, WATER
-from cube.composite import (
-    STATUS_CLOUD,
-    STATUS_LAND,
-    STATUS_NODATA,
-    STATUS_SNOW,
-    STATUS_WATER,
-    Composite,
-    Observations,
-)
+from cube.classes import CLOUD, CLOUD_SHADOW, THIN_CLOUD
+from cube.composite import STATUS_CLOUD, STATUS_NODATA, Composite, Observations
+from cube.ground import STATUS_OF, ground_dates, unseen_reason
 from cube.kernels.choice import date_layers, follow, keep_whole, mark_hidden, mark_whole
 from cube.kernels.composite import mark_data, median_select, take_dates
 from cube.kernels.shares import share_choice
@@ -75,8 +67,7 @@ def composite(
         observed, whole = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
         for band in observations.bands.values():
             mark_data(band, first, observed)
-            mark_whole(band, first, whole)
-        for band in observations.deciding.values():
+        for band in observations.every.values():
             mark_whole(band, first, whole)
         usable = np.empty(shape, np.bool_)
         weight, status = out.weight[rows], out.status[rows]
@@ -143,11 +134,19 @@ class Decision:
 def usable_dates(observations: Observations) -> tuple[list[int], list[int]]:
     """(time, 1, 1) observations -> class of each date; the dates that may be shown."""
     codes = observed_classes(observations)
-    ground = [i for i, code in enumerate(codes) if code in (CLEAR, WATER)]
-    ground = ground or [i for i, code in enumerate(codes) if code == SNOW]
-    every = [*observations.bands.values(), *observations.deciding.values()]
+    ground = ground_dates(codes)
+    every = observations.every.values()
     whole = [i for i in ground if all(b[i, 0, 0] != REFLECTANCE_NODATA for b in every)]
     return codes, whole or ground
+
+
+def ndvi(observations: Observations, date: int) -> float | None:
+    """NDVI of one date of one pixel, within -1 and 1; None where it has none."""
+    every = observations.every
+    red, nir = (int(every[name][date, 0, 0]) for name in ("red", "nir"))
+    if REFLECTANCE_NODATA in (red, nir) or red + nir <= 0:
+        return None
+    return min(max((nir - red) / (nir + red), -1.0), 1.0)
 
 
 def explain(
@@ -179,7 +178,7 @@ def explain(
     kept = [] if chosen is None else [chosen]
     status, weight, date = STATUS_NODATA, Result(0.0, "no date is shown"), no_date()
     if chosen is not None and decision is not None:
-        status = _STATUS.get(codes[chosen], STATUS_CLOUD)
+        status = STATUS_OF.get(codes[chosen], STATUS_CLOUD)
         told = decision.weight if status != STATUS_CLOUD else 0.0
         weight = Result(float(np.float32(told)), "of the date shown", (chosen,))
         day = int(observations.days[chosen])
@@ -205,7 +204,6 @@ def _cloudy(codes: Sequence[int], least: bool) -> list[int]:
 def _verdict(
     observations: Observations, codes: Sequence[int], date: int, decision: Decision | None
 ) -> Verdict:
-    code = codes[date]
     if decision is not None and date in decision.reasons:
         return Verdict(
             date == decision.chosen,
@@ -213,15 +211,10 @@ def _verdict(
             decision.factors.get(date, {}),
             decision.weights.get(date),
         )
-    if code == SNOW:
-        return Verdict(False, "snow, while land or water was seen")
-    if code in _STATUS:
+    if date in ground_dates(codes):
         return Verdict(False, "nodata in a band, while other dates have all")
-    return Verdict(False, hidden_reason(observations, date))
+    return Verdict(False, unseen_reason(observations, codes, date))
 
 
 def _day(observations: Observations, dates: Sequence[int]) -> str:
     return day_text(int(observations.days[dates[0]]))
-
-
-_STATUS = {CLEAR: STATUS_LAND, WATER: STATUS_WATER, SNOW: STATUS_SNOW}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.windows import Window
 
+from cube.colours import stretched
 from cube.composite import DATE_NODATA, STATUS_NODATA, day_number
 from cube.errors import StoreError
 from cube.rasters import GDAL_ERRORS, strips
@@ -125,8 +126,6 @@ def write_quicklook(sources: tuple[str, str, str], target: Path) -> None:
                 step = max(1, -(-max(raster.shape) // QUICKLOOK))
                 shape = tuple(-(-n // step) for n in raster.shape)
                 bands.append(raster.read(1, out_shape=shape))
-        # Reflectance 0 to 0.3 is stretched with a gamma of 1.6, as in thumbnails.
-        stretched = np.clip(np.stack(bands, axis=-1) / 3000.0, 0, 1) ** (1 / 1.6)
-        Image.fromarray(np.rint(stretched * 255).astype(np.uint8)).save(target, quality=85)
+        Image.fromarray(stretched(np.stack(bands, axis=-1))).save(target, quality=85)
     except (OSError, *GDAL_ERRORS) as error:
         raise StoreError(f"cannot write {target.name}: {error}") from error

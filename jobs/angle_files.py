@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from catalog.backends.base import Document
 from catalog.products.angles import AngleGrids
 from catalog.search import tile_of
-from cube.angles import read_angles, scene_angles
+from cube.angles import load_angles, scene_angles
 from cube.errors import StoreError
 from cube.files import write_bytes
 from jobs.date_facts import ANGLES
@@ -33,7 +33,7 @@ def add_angles(workspace: "Workspace", item: Document, grids: AngleGrids) -> Non
     folder = workspace.products / item["collection"] / name / angles.checksum()
     path = folder / f"{name}_angles.npz"
     try:
-        read_angles.__wrapped__((str(path),))
+        load_angles(path)
     except StoreError:  # not there, or not whole
         try:
             folder.mkdir(parents=True, exist_ok=True)

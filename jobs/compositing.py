@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from catalog.fingerprint import fingerprint
 from cube.bands import REFLECTANCE_NODATA
+from cube.colours import stretched
 from cube.decoding import MaskReading, mask_group, read_classes
 from cube.errors import CubeError, StoreError
 from cube.facts import DateFacts
@@ -193,14 +194,10 @@ def write_file(task: AssetTask) -> dict[str, Any]:
 
 
 def true_colour(dn: Array) -> Array:
-    """(y, x, 3) int16 red, green, blue -> (y, x, 4) uint8, transparent where there is nodata.
-
-    Reflectance 0 to 0.3 is stretched with a gamma of 1.6, which shows fields and forests alike.
-    """
+    """(y, x, 3) int16 red, green, blue -> (y, x, 4) uint8, transparent where there is nodata."""
     seen = (dn != REFLECTANCE_NODATA).all(axis=-1)
-    stretched = np.clip(dn / 3000.0, 0, 1) ** (1 / 1.6)
     colours = np.zeros((*dn.shape[:2], 4), np.uint8)
-    colours[..., :3] = np.rint(stretched * 255)
+    colours[..., :3] = stretched(dn)
     colours[..., 3] = np.where(seen, 255, 0)
     return colours
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cube.account import STATUS_NAMES
 from cube.classes import NAMES
+from cube.colours import GAMMA, TOP
 from cube.difference import Difference, Raster, overlap, paired
 from cube.errors import GridError
 from jobs.diff_sides import Side, Source
@@ -116,9 +117,9 @@ def _true_colour(pairs: Pairs, key: str) -> tuple[Pixels, Pixels] | None:
 
 
 def _stretched(values: Pixels) -> Pixels:
-    """Reflectance 0 to 0.3 with a gamma of 1.6, grey where there is none."""
+    """Reflectance as in thumbnails, grey where there is none."""
     seen = np.isfinite(values).all(axis=-1)
-    shown = np.clip(np.nan_to_num(values) / 0.3, 0, 1) ** (1 / 1.6)
+    shown = np.clip(np.nan_to_num(values) / TOP, 0, 1) ** (1 / GAMMA)
     picture: Pixels = np.rint(shown * 255).astype(np.uint8)
     picture[~seen] = GREY
     return picture

@@ -92,8 +92,7 @@ def _guide(month: Month, cube: Cube, dates: Sequence[MonthDate], place: Place) -
     """Date that the coarsest group shows at a place, which guides the finer ones; -1 for none."""
     group = max(cube.spec.groups, key=lambda name: cube.spec.groups[name])
     pixels = [_pixel(one, group, place, month) for one in dates]
-    places = [i for i, one in enumerate(dates) if not one.left_out and pixels[i] is not None]
-    taken = [(dates[i], pixel) for i in places if (pixel := pixels[i]) is not None]
+    places, taken = _taken(dates, pixels)
     chosen = _account(month, cube, group, taken, place, None).chosen
     return -1 if chosen is None else places[chosen]
 
@@ -112,8 +111,7 @@ def _group(
     """
     resolution = cube.spec.groups[group]
     pixels = [_pixel(one, group, place, month) for one in dates]
-    places = [i for i, one in enumerate(dates) if not one.left_out and pixels[i] is not None]
-    taken = [(dates[i], pixel) for i in places if (pixel := pixels[i]) is not None]
+    places, taken = _taken(dates, pixels)
     if guide is not None:
         guide = places.index(guide) if guide in places else -1
     found = _account(month, cube, group, taken, place, guide)
@@ -144,16 +142,20 @@ def _group(
     }
 
 
+def _taken(
+    dates: Sequence[MonthDate], pixels: Sequence[PixelDate | None]
+) -> tuple[list[int], list[tuple[MonthDate, PixelDate]]]:
+    """Dates and what each saw -> those that count: their places in the list, and they themselves."""
+    pairs = enumerate(zip(dates, pixels, strict=True))
+    found = {i: (one, p) for i, (one, p) in pairs if not one.left_out and p is not None}
+    return list(found), list(found.values())
+
+
 def _pixel(one: MonthDate, group: str, place: Place, month: Month) -> PixelDate | None:
     if one.cube is None or one.entry is None or group not in one.cube.spec.groups:
         return None
     reading = month.reading if has_mask(one.entry, month.reading.encoding) else None
-    return read_pixel(one.cube, one.entry, group, place, reading, binary=_is_binary(month))
-
-
-def _is_binary(month: Month) -> bool:
-    """Whether masks are taken as CNES's public program does."""
-    return bool(getattr(month.params, "is_binary", False))
+    return read_pixel(one.cube, one.entry, group, place, reading, binary=month.binary)
 
 
 def _account(
@@ -189,7 +191,7 @@ def _account(
         [month.facts(one.time) for one, _ in taken],
         aot=[aot or 0 for aot in aerosol] if known else None,
         frame=pixel_frame(cube.spec, group, *place.pixel(cube.spec.extent, resolution)),
-        fixed=[pixel.fixed for _, pixel in taken] if _is_binary(month) else None,
+        fixed=[pixel.fixed for _, pixel in taken] if month.binary else None,
         deciding=_deciding(month, cube, group, taken, place),
         guide=guide,
     )

@@ -125,6 +125,8 @@ class PeriodResult:
     period: Period
     dates: list[TileDate]
     """Dates of its window that it is made from."""
+    facts: Mapping[str, DateFacts]
+    """By time, what it depends on of each of them."""
     recipe: Recipe
     without: dict[str, dict[str, str]]
     """Scenes left out because they could not be read: version and cause."""
@@ -158,8 +160,13 @@ class PeriodResult:
         return bool(self.layers) and set(self.layers) == set(self.files)
 
 
-def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDate]) -> Recipe:
-    """Period and its dates -> everything its pixels depend on."""
+def period_recipe(
+    context: PeriodContext,
+    period: Period,
+    dates: Sequence[TileDate],
+    facts: Mapping[str, DateFacts],
+) -> Recipe:
+    """Period, its dates and their facts -> everything its pixels depend on."""
     inputs: dict[str, str] = {}
     for one in dates:
         pixels = PENDING
@@ -167,7 +174,7 @@ def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDa
             pixels = pixel_checksum(context.cube, one.entry, _read(context, one.entry))
         inputs |= dict.fromkeys(one.items, pixels)
         inputs[context.mask_of(one)] = _mask_checksum(context, one)
-    facts = facts_document(context.facts(dates), context.product.facts(context.params))
+    stated = facts_document(facts, context.product.facts(context.params))
     return Recipe(
         job=context.job,
         version=context.version,
@@ -177,7 +184,7 @@ def period_recipe(context: PeriodContext, period: Period, dates: Sequence[TileDa
             "period": period.label,
             "mask": context.mask.method,
             "mask_parameters": context.mask.parameters,
-            **({PARAMETER: facts} if facts else {}),
+            **({PARAMETER: stated} if stated else {}),
         },
         inputs=inputs,
     )
@@ -210,7 +217,7 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
     spec, period = context.spec, made.period
     geometry, bbox = lonlat(spec.extent)
     finest = next(group for group in spec.groups if group in made.counts)
-    facts = tuple(context.facts(made.dates).values())
+    facts = tuple(made.facts.values())
     notes = list(context.product.notes(made.entries, facts, context.params))
     is_provisional = bool(provisional(context, period, made.dates))
     masks = [

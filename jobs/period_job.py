@@ -182,10 +182,11 @@ def _results(context: PeriodContext, notes: list[str]) -> Iterator[PeriodResult]
                 f"{period}: dates from {first} to {last} only, which is not all of it; "
                 "--set window=calendar takes all"
             )
-        recipe = period_recipe(context, period, kept)
+        facts = context.facts(kept)
+        recipe = period_recipe(context, period, kept, facts)
         folder = context.workspace.products / context.collection / item_id / recipe.fingerprint
         scratch = context.workspace.scratch / item_id / recipe.fingerprint
-        yield PeriodResult(item_id, period, kept, recipe, without, folder, scratch)
+        yield PeriodResult(item_id, period, kept, facts, recipe, without, folder, scratch)
 
 
 def _assessed(context: PeriodContext, notes: list[str]) -> list[tuple[PeriodResult, Target]]:
@@ -430,7 +431,7 @@ def _block_units(
             tuple(e.slot for e in r.entries),
             str(r.scratch),
             _before(context, r),
-            tuple(context.facts(r.dates).values()),
+            tuple(r.facts.values()),
         )
         for r in batch
     )

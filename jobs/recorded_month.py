@@ -82,6 +82,11 @@ class Month:
         return replace(found, angle_files=files)
 
     @property
+    def binary(self) -> bool:
+        """Whether masks are taken as CNES's public program does."""
+        return self.method.binary_masks(self.params)
+
+    @property
     def window(self) -> tuple[date, date]:
         """First and last day, both included."""
         return self.method.window(self.period, self.params)

@@ -104,7 +104,7 @@ def _composed(
     has_blue = any(v.name == "blue" for v in spec.variables)
     every = {**deciding, **bands}
     fixed = None
-    if getattr(chosen, "is_binary", False):
+    if of.binary_masks(chosen):
         classes, fixed = dates.binary_classes()
     else:
         classes = dates.classes()

@@ -62,7 +62,7 @@ class CatalogClient(BaseCoreClient):
 
     def get_collection(self, collection_id: str, request: Request, **_: Any) -> Response:
         """One collection."""
-        document = self._collection(collection_id)
+        document = known_collection(self.catalog, collection_id)
         return tagged(request, document, shown_collection(document, get_base_url(request)))
 
     def get_item(self, item_id: str, collection_id: str, request: Request, **_: Any) -> Response:
@@ -70,7 +70,7 @@ class CatalogClient(BaseCoreClient):
         try:
             document = self.catalog.item(collection_id, item_id)
         except ItemNotFoundError:
-            self._collection(collection_id)
+            known_collection(self.catalog, collection_id)
             raise no_item(collection_id, item_id) from None
         shown = shown_item(document, get_base_url(request))
         return tagged(request, document, shown, media_type=GEOJSON)
@@ -80,7 +80,7 @@ class CatalogClient(BaseCoreClient):
     ) -> Response:
         """Items of a collection."""
         known_only(request, {**asked, "collections": collections})
-        self._collection(collection_id)
+        known_collection(self.catalog, collection_id)
         if collections is not None and collections != collection_id:
             raise QueryError(f"these are the items of {collection_id!r}: search for others")
         query, parts = read_search(**asked, collections=[collection_id])
@@ -127,12 +127,6 @@ class CatalogClient(BaseCoreClient):
             document["numberMatched"] = page.matched
         return answer(document, GEOJSON)
 
-    def _collection(self, collection_id: str) -> Document:
-        try:
-            return self.catalog.collection(collection_id)
-        except ItemNotFoundError:
-            raise no_collection(collection_id) from None
-
 
 @attr.s
 class QueryablesClient(BaseFiltersClient):
@@ -145,10 +139,7 @@ class QueryablesClient(BaseFiltersClient):
     ) -> Response:
         """JSON schema of the properties, of all collections alike."""
         if collection_id is not None:
-            try:
-                self.catalog.collection(collection_id)
-            except ItemNotFoundError:
-                raise no_collection(collection_id) from None
+            known_collection(self.catalog, collection_id)
         document = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": _here(request),
@@ -158,6 +149,14 @@ class QueryablesClient(BaseFiltersClient):
             "additionalProperties": True,
         }
         return answer(document, "application/schema+json")
+
+
+def known_collection(catalog: CatalogBackend, collection_id: str) -> Document:
+    """Collection of an id; ``ItemNotFoundError`` where there is none."""
+    try:
+        return catalog.collection(collection_id)
+    except ItemNotFoundError:
+        raise no_collection(collection_id) from None
 
 
 def no_collection(collection_id: str) -> ItemNotFoundError:

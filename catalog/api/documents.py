@@ -59,7 +59,6 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
     is for those who work on it to say, not for clients.
     """
     known = (old or {}).get("assets", {})
-    home = f"{base}assets/{quote(collection)}/{quote(str(item.get('id')))}/"
     assets = item.get("assets")
     if not isinstance(assets, Mapping):
         raise CatalogError(
@@ -70,7 +69,7 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
         if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
             raise CatalogError(f"item {item.get('id')!r}: the asset {key!r} has no href")
         href = asset["href"]
-        ours = plain_address(href) == f"{home}{quote(key, safe='')}"
+        ours = plain_address(href) == asset_address(base, collection, str(item.get("id")), key)
         if key in known and (ours or unsigned(str(known[key]["href"])) == href):
             asset = {**asset, **{name: known[key][name] for name in _PATHS if name in known[key]}}
         elif local_file(href) is not None and known.get(key, {}).get("href") != href:

@@ -10,8 +10,8 @@ from stac_fastapi.types.search import APIRequest
 
 from catalog.api.fields import parse_fields
 from catalog.errors import QueryError
-from catalog.filters.reading import parse_filter, query_filter
-from catalog.filters.tree import Call, Node
+from catalog.filters.reading import conjunction, parse_filter, query_filter
+from catalog.filters.tree import Node
 from catalog.search import MAX_LIMIT, parse_datetime, parse_query
 from catalog.search import Query as Search
 
@@ -87,27 +87,13 @@ class SearchGet(APIRequest):
 
 
 @attr.s
-class ItemsGet(APIRequest):
-    """``GET /collections/{collection_id}/items``."""
+class ItemsGet(SearchGet):
+    """``GET /collections/{collection_id}/items``: a search within one."""
 
-    collection_id: CollectionId = attr.ib()
+    collection_id: CollectionId = attr.ib(kw_only=True)
     collections: Annotated[
         str | None, Query(description="That collection again, as pystac-client writes it.")
     ] = attr.ib(default=None)
-    ids: Annotated[str | None, Query(description="Ids of items.")] = attr.ib(default=None)
-    bbox: Bbox = attr.ib(default=None)
-    intersects: Annotated[str | None, Query(description="GeoJSON geometry.")] = attr.ib(
-        default=None
-    )
-    datetime: Datetime = attr.ib(default=None)
-    limit: Limit = attr.ib(default=DEFAULT_LIMIT)
-    query: QueryText = attr.ib(default=None)
-    filter_expr: Filter = attr.ib(default=None)
-    filter_lang: FilterLang = attr.ib(default=None)
-    filter_crs: FilterCrs = attr.ib(default=None)
-    sortby: SortBy = attr.ib(default=None)
-    fields: Fields = attr.ib(default=None)
-    token: Token = attr.ib(default=None)
 
 
 @attr.s
@@ -213,9 +199,7 @@ def _conditions(asked: dict[str, Any]) -> Node | None:
     if query is not None:
         node = query_filter(json_object(query, "query") if isinstance(query, str) else query)
         parts += [] if node is None else [node]
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return Call("and", tuple(parts))
+    return conjunction(parts)
 
 
 def _sort(value: str | list[SortBody] | None) -> list[str]:

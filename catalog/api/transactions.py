@@ -14,7 +14,7 @@ from stac_fastapi.types.requests import get_base_url
 from starlette.requests import Request
 from starlette.responses import Response
 
-from catalog.api.client import no_collection, no_item, tagged
+from catalog.api.client import known_collection, no_collection, no_item, tagged
 from catalog.api.documents import (
     GEOJSON,
     answer,
@@ -93,7 +93,7 @@ class Transactions(ApiExtension):
     ) -> Response:
         """Add an item, or all of a FeatureCollection or none; 409 where one is there."""
         base = get_base_url(request)
-        self._collection(collection_id)
+        known_collection(self.catalog, collection_id)
         if item.get("type") == "FeatureCollection":
             given = _listed(item)
             items = [self._kept(each, collection_id, base) for each in given]
@@ -138,7 +138,7 @@ class Transactions(ApiExtension):
     def bulk_items(self, request: Request, collection_id: CollectionId, bulk: Bulk) -> Response:
         """Add (method insert) or also replace (upsert) many items, all or none."""
         base = get_base_url(request)
-        self._collection(collection_id)
+        known_collection(self.catalog, collection_id)
         if len(bulk.items) > MAX_BULK:
             raise CatalogError(f"{len(bulk.items)} items: at most {MAX_BULK} are taken at once")
         items = []
@@ -164,14 +164,14 @@ class Transactions(ApiExtension):
         self, request: Request, collection_id: CollectionId, collection: JsonObject
     ) -> Response:
         """Replace a collection that is there; its items stay."""
-        old = self._collection(collection_id)
+        old = known_collection(self.catalog, collection_id)
         return self._put_collection(request, old, collection)
 
     def patch_collection(
         self, request: Request, collection_id: CollectionId, patch: Patch
     ) -> Response:
         """Change parts of a collection: a merge patch (object) or a JSON patch (list)."""
-        old = self._collection(collection_id)
+        old = known_collection(self.catalog, collection_id)
         return self._put_collection(request, old, patched(old, patch), read=True)
 
     def delete_collection(self, request: Request, collection_id: CollectionId) -> Response:
@@ -212,17 +212,11 @@ class Transactions(ApiExtension):
                 raise CatalogError(f"item {item.get('id')!r} is not valid: {fault}")
         return document
 
-    def _collection(self, collection_id: str) -> Document:
-        try:
-            return self.catalog.collection(collection_id)
-        except ItemNotFoundError:
-            raise no_collection(collection_id) from None
-
     def _item(self, collection_id: str, item_id: str) -> Document:
         try:
             return self.catalog.item(collection_id, item_id)
         except ItemNotFoundError:
-            self._collection(collection_id)
+            known_collection(self.catalog, collection_id)
             raise no_item(collection_id, item_id) from None
 
     def _written(self, request: Request, document: Document, status: int = 200) -> Response:
@@ -235,7 +229,7 @@ class Transactions(ApiExtension):
         return found
 
     def _written_collection(self, request: Request, name: str, status: int = 200) -> Response:
-        kept = self._collection(name)
+        kept = known_collection(self.catalog, name)
         shown = shown_collection(kept, get_base_url(request))
         found = tagged(request, kept, shown, status=status)
         if status == 201:

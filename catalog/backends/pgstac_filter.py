@@ -8,14 +8,22 @@ from typing import Any
 
 from catalog.backends.filter_sql import Values, condition
 from catalog.filters.intervals import NEVER
-from catalog.filters.tree import FIRST, LAST, Call, Constant, Node, Property, pattern_parts
+from catalog.filters.tree import (
+    CLOUD_COVER,
+    FIRST,
+    LAST,
+    Call,
+    Constant,
+    Node,
+    Property,
+    pattern_parts,
+)
 from catalog.footprint import box_text
 from catalog.queryables import Kind
 from catalog.search import Query
 
 LEVEL = Property(("properties", "clearcube:level"), "text")
 SUPERSEDED = Property(("properties", "clearcube:superseded_by"), "any")
-CLOUD = Property(("properties", "eo:cloud_cover"), "number")
 TILE = """pgstac.to_text(content->'properties'->'grid:code')"""
 """As pgstac's index of the queryable has it."""
 
@@ -137,7 +145,7 @@ def _conditions(query: Query) -> list[Node]:
     if not query.superseded:
         found.append(Call("isNull", (SUPERSEDED,)))
     if query.max_cloud is not None:
-        found.append(Call("<=", (CLOUD, Constant(query.max_cloud, "number"))))
+        found.append(Call("<=", (CLOUD_COVER, Constant(query.max_cloud, "number"))))
     return found if query.filter is None else [*found, query.filter]
 
 

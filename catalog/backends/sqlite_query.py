@@ -4,7 +4,7 @@ import json
 
 from catalog.backends.filter_sql import Values, condition
 from catalog.backends.sqlite_filter import SqliteDialect
-from catalog.filters.tree import Property
+from catalog.filters.tree import CLOUD_COVER
 from catalog.footprint import Bbox, halves, stated_bounds
 from catalog.moments import ticks
 from catalog.search import Interval, Query
@@ -98,8 +98,8 @@ def _overlap(box: Bbox, interval: Interval | None) -> tuple[str, Values]:
     text = "box.west <= ? AND box.east >= ? AND box.south <= ? AND box.north >= ?"
     values: Values = [east, west, north, south]
     # Periods in days, as the R*Tree has them; the exact test is on t0 and t1.
-    for condition_, value in _times(interval, "box.last >= ?", "box.first <= ?"):
-        text += f" AND {condition_}"
+    for bound, value in _times(interval, "box.last >= ?", "box.first <= ?"):
+        text += f" AND {bound}"
         values.append(value / DAY)
     return text, values
 
@@ -112,4 +112,3 @@ def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str,
 
 _LEVEL = """json_extract(content, '$.properties."clearcube:level"')"""
 _SUPERSEDED = """json_extract(content, '$.properties."clearcube:superseded_by"')"""
-CLOUD_COVER = Property(("properties", "eo:cloud_cover"), "number")

@@ -4,7 +4,9 @@ import sqlite3
 import time
 from pathlib import Path
 
+from catalog.backends.sqlite_filter import SqliteDialect
 from catalog.errors import BackendError
+from catalog.filters.tree import CLOUD_COVER
 
 SCHEMA_VERSION = 2
 """Version of the tables below, kept in the file's ``user_version``; 2 has two more indexes."""
@@ -65,8 +67,7 @@ def _use_write_ahead_log(db: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-CLOUD = """CASE WHEN json_type(content, '$."properties"."eo:cloud_cover"') IN ('integer', 'real')
- THEN json_extract(content, '$."properties"."eo:cloud_cover"') END""".replace("\n", "")
+CLOUD = SqliteDialect(counting=True).property(CLOUD_COVER)
 """Cloud cover as filters write it: an index is used by those who write the same."""
 
 _INDEXES = (

@@ -24,6 +24,9 @@ class Property:
     kind: Kind
 
 
+CLOUD_COVER = Property(("properties", "eo:cloud_cover"), "number")
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A value that the filter states.

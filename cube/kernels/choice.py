@@ -9,13 +9,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, SNOW, THIN_CLOUD, WATER
-from cube.kernels.composite import NODATA, STATUS_CLOUD, STATUS_LAND, STATUS_SNOW, STATUS_WATER
+from cube.kernels.composite import (
+    NO_BLUE,
+    NODATA,
+    STATUS_CLOUD,
+    STATUS_LAND,
+    STATUS_SNOW,
+    STATUS_WATER,
+)
 
 _LANES = 64
 """Pixels that are worked on side by side."""
-
-_NO_BLUE = 32768
-"""Above every int16."""
 
 
 @njit(cache=True, nogil=True)
@@ -203,12 +207,12 @@ def least_blue(
     best = np.empty(width, np.int32)
     found = np.empty(width, np.int16)
     for y in range(rows):
-        best[:] = _NO_BLUE + 1
+        best[:] = NO_BLUE + 1
         found[:] = -1
         for t in range(dates):
             for x in range(width):
                 dn = np.int32(blue[t, row0 + y, x])
-                dn = dn if dn != NODATA else np.int32(_NO_BLUE)
+                dn = dn if dn != NODATA else np.int32(NO_BLUE)
                 better = usable[t, y, x] & (dn < best[x])
                 best[x] = dn if better else best[x]
                 found[x] = t if better else found[x]

@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cube.classes import CLEAR, CLOUD, CLOUD_SHADOW, NO_OBSERVATION, SNOW, THIN_CLOUD, WATER
+from cube.kernels.ranking import order
 
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
@@ -212,11 +213,11 @@ def _consult(
         for i in range(left, both):
             group[i] = values[kind, after + i - left]
         if kind > 0:
-            _sort(group, 0, left)
-            _sort(group, left, both)
+            order(group, 0, left)
+            order(group, left, both)
             lower = _median(group, left, both) if both > left else np.int32(_MOST)
             found[2 + kind] = min(lower, _median(group, 0, left)) if left else lower
-        _sort(group, 0, both)
+        order(group, 0, both)
         found[kind] = _median(group, 0, both) if kind > 0 else group[int(RANK * (both - 1))]
 
 
@@ -250,18 +251,6 @@ def _four(
     least, most = min(low, less), max(high, more)
     one, other = max(low, less), min(high, more)
     return least, min(one, other), max(one, other), most
-
-
-@njit(cache=True, nogil=True)
-def _sort(values: NDArray[np.int32], first: int, last: int) -> None:
-    """A few numbers into ascending order, by insertion."""
-    for i in range(first + 1, last):
-        value = values[i]
-        j = i
-        while j > first and values[j - 1] > value:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = value
 
 
 @njit(cache=True, nogil=True)

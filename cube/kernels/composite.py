@@ -23,7 +23,7 @@ STATUS_SNOW = 2
 STATUS_WATER = 3
 STATUS_LAND = 4
 
-_NO_BLUE = 32768
+NO_BLUE = 32768
 """Above every int16: a cloudy date without blue is taken only where no other has one."""
 
 _LANES = 128
@@ -92,7 +92,7 @@ def wasp_select(
         all_seen[:] = 0
         ground[:] = -1
         cloudy[:] = -1
-        least[:] = _NO_BLUE + 1
+        least[:] = NO_BLUE + 1
         total_weight[:] = 0
         total_day[:] = 0
         for t in range(dates):
@@ -112,7 +112,7 @@ def wasp_select(
                 all_seen[x] += is_land | is_ground | is_cloudy
                 ground[x] = t if is_ground else ground[x]
                 dn = np.int32(blue[t, row0 + y, x])
-                dn = dn if dn != NODATA else np.int32(_NO_BLUE)
+                dn = dn if dn != NODATA else np.int32(NO_BLUE)
                 better = is_cloudy & (dn < least[x])
                 least[x] = dn if better else least[x]
                 cloudy[x] = t if better else cloudy[x]
@@ -164,8 +164,9 @@ def heaviest_ground(
 ) -> None:
     """(time, y, x) uint8 classes and (time, rows, x) float32 weights -> what each pixel shows.
 
-    As ``wasp_select``, but land, water and snow are equals: the one of most weight is averaged. Of equal weights land comes before water and water before snow. Where all weights are 0 the
-    number of dates decides, and they become 1.
+    As ``wasp_select``, but land, water and snow are equals: the one of most weight is averaged. Of
+    equal weights land comes before water and water before snow. Where all weights are 0 the number
+    of dates decides, and they become 1.
     """
     dates, rows, width = observed.shape
     first = days[0] if dates else 0
@@ -177,7 +178,7 @@ def heaviest_ground(
             sums[:] = 0
             counts[:] = 0
             cloudy = -1
-            least = np.int32(_NO_BLUE + 1)
+            least = np.int32(NO_BLUE + 1)
             for t in range(dates):
                 kind = _kind(classes[t, row0 + y, x], observed[t, y, x])
                 w = weights[t, y, x]
@@ -190,7 +191,7 @@ def heaviest_ground(
                     sums[kind] += w
                     continue
                 dn = np.int32(blue[t, row0 + y, x])
-                dn = dn if dn != NODATA else np.int32(_NO_BLUE)
+                dn = dn if dn != NODATA else np.int32(NO_BLUE)
                 if dn < least:
                     least = dn
                     cloudy = t

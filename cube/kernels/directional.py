@@ -8,10 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cube.kernels.composite import NODATA
 from cube.kernels.weights import cubic
-
-NODATA = np.int16(-10000)
-"""Nodata of reflectances (``cube.bands.REFLECTANCE_NODATA``)."""
 
 LEAST, MOST = -9999.0, 32767.0
 """What a corrected int16 reflectance may be: never nodata."""

@@ -9,9 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cube.classes import CLEAR
-
-NODATA = np.int16(-10000)
-"""Nodata of reflectances (``cube.bands.REFLECTANCE_NODATA``)."""
+from cube.kernels.composite import NODATA
+from cube.kernels.ranking import order
 
 BRIGHT_FROM = 500
 """dn of blue from which ground is bright: there light and view move haze by more than the floor."""
@@ -97,12 +96,12 @@ def down_weight(
             if is_hazy:
                 for i in range(count):
                     ranked[i] = haze[i]
-                _sort(ranked, count)
+                order(ranked, 0, count)
                 middle = ranked[(count - 1) // 3]  # clouds only add
                 spread = middle - ranked[0]
                 for i in range(count):
                     ranked[i] = blue[at[i], row0 + y, x]
-                _sort(ranked, count)
+                order(ranked, 0, count)
                 usual = ranked[(count - 1) // 3]
                 limit = max(haze_floor, haze_spread * 0.5 * spread)
                 limit += haze_bright * max(usual - BRIGHT_FROM, 0)
@@ -121,11 +120,11 @@ def down_weight(
                         kept += 1
                 if kept < SHADOW_DATES:
                     continue
-                _sort(ranked, kept)
+                order(ranked, 0, kept)
                 lit = ranked[kept // 2]
                 for i in range(kept):
                     ranked[i] = blue[at[i], row0 + y, x]
-                _sort(ranked, kept)
+                order(ranked, 0, kept)
                 usual = ranked[kept // 2]
                 before, after = kept, -1
                 for i in range(kept):
@@ -138,15 +137,3 @@ def down_weight(
                     if share < shadow_none and blue[t, row0 + y, x] < usual:
                         part = (share - shadow_full) / (shadow_none - shadow_full)
                         weights[t, y, x] *= np.float32(max(0.0, part))
-
-
-@njit(cache=True, nogil=True)
-def _sort(values: NDArray[np.int32], count: int) -> None:
-    """(n,) int32, the first ``count`` sorted in place: a window's dates are few."""
-    for i in range(1, count):
-        value = values[i]
-        j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value

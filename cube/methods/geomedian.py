@@ -14,27 +14,14 @@ from cube.account import (
     Result,
     Verdict,
     band_results,
-    day_text,
-    hidden_reason,
     how_many,
     layer_results,
-    no_date,
     observed_classes,
 )
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
-from cube.classes import CLEAR, SNOW, WATER
-from cube.composite import (
-    STATUS_CLOUD,
-    STATUS_LAND,
-    STATUS_NODATA,
-    STATUS_SNOW,
-    STATUS_WATER,
-    Composite,
-    FurtherLayer,
-    Method,
-    Observations,
-)
+from cube.composite import STATUS_NODATA, Composite, FurtherLayer, Method, Observations
 from cube.directional import DirectionalParams
+from cube.ground import ground_dates, mean_date, status_of_dates, unseen_reason
 from cube.kernels import geomedian as kernels
 from cube.kernels.choice import mark_whole
 from cube.kernels.composite import mark_data, median_select
@@ -114,14 +101,15 @@ def explain(observations: Observations, _period: Period, params: GeomedianParams
     spectra = np.array([b[:, 0, 0] for b in observations.bands.values()], np.float64).T
     spectra = spectra.reshape(len(codes), len(bands))
     whole = [bool((spectrum != REFLECTANCE_NODATA).all()) for spectrum in spectra]
-    ground = [i for i, code in enumerate(codes) if code in (CLEAR, WATER)]
-    ground = ground or [i for i, code in enumerate(codes) if code == SNOW]
+    ground = ground_dates(codes)
     kept = [i for i in ground if whole[i]]
     found = _geomedian(spectra[kept], params) if kept else np.zeros(len(bands))
     apart = _deviations(spectra[kept], found)
     far = {i: f"{apart['emad'][n] * REFLECTANCE_SCALE:.4f} from it" for n, i in enumerate(kept)}
+    reasons = dict.fromkeys(ground, "nodata in a band") | far
     verdicts = [
-        Verdict(i in far, far.get(i) or _why_not(observations, codes, i)) for i in range(len(codes))
+        Verdict(i in far, reasons.get(i) or unseen_reason(observations, codes, i))
+        for i in range(len(codes))
     ]
     values = dict(zip(bands, np.rint(found), strict=True))
     how = f"geometric median of {how_many(len(kept))} over {len(bands)} bands"
@@ -130,9 +118,9 @@ def explain(observations: Observations, _period: Period, params: GeomedianParams
         for name, result in band_results(observations, kept, lambda _dates, dn: (dn[0], "")).items()
     }
     weight = Result(len(kept), "dates kept", tuple(kept))
-    layers = layer_results(
-        codes, weight, _mean_date(observations, kept), _status(codes, ground, kept)
-    )
+    # Ground was seen, though no date has it in all bands: that is not cloud.
+    status = status_of_dates(codes, kept) if kept or not ground else STATUS_NODATA
+    layers = layer_results(codes, weight, mean_date(observations, kept), status)
     return Account(tuple(verdicts), shown | layers | _mads(apart, kept), tolerance=1)
 
 
@@ -180,33 +168,6 @@ def _mads(apart: dict[str, Floats], kept: list[int]) -> dict[str, Result]:
         value = float(np.median(distances)) * scale
         found[name] = Result(value, f"median over {how_many(len(kept))}", tuple(kept))
     return found
-
-
-def _why_not(observations: Observations, codes: list[int], date: int) -> str:
-    if codes[date] == SNOW:
-        return "snow, while land or water was seen"
-    if codes[date] in (CLEAR, WATER):
-        return "nodata in a band"
-    return hidden_reason(observations, date)
-
-
-def _mean_date(observations: Observations, kept: list[int]) -> Result:
-    if not kept:
-        return no_date()
-    first = int(observations.days[0])
-    mean = round(first + sum(int(observations.days[i]) - first for i in kept) / len(kept))
-    return Result(mean, f"{day_text(mean)}, mean of {how_many(len(kept))}", tuple(kept))
-
-
-def _status(codes: list[int], ground: list[int], kept: list[int]) -> int:
-    if not ground:
-        return STATUS_CLOUD if any(codes) else STATUS_NODATA
-    if not kept:
-        return STATUS_NODATA
-    if codes[kept[0]] == SNOW:
-        return STATUS_SNOW
-    waters = sum(codes[i] == WATER for i in kept)
-    return STATUS_WATER if 2 * waters > len(kept) else STATUS_LAND
 
 
 METHOD = Method(

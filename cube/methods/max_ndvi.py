@@ -10,8 +10,7 @@ from cube.account import Account
 from cube.composite import Composite, Method, Observations
 from cube.directional import DirectionalParams
 from cube.kernels import choice as kernels
-from cube.methods.s2gm import ndvi
-from cube.one_date import Decision, Strip
+from cube.one_date import Decision, Strip, ndvi
 from cube.one_date import composite as compose
 from cube.one_date import explain as explain_choice
 from cube.periods import Period
@@ -30,7 +29,7 @@ def composite(
     Each grid takes the NDVI of its own pixels; red and nir are averaged to the coarser one. Of
     equals, and where no date has an NDVI, the first date. Under cloud alone nodata with status 1.
     """
-    bands = {**observations.bands, **observations.deciding}
+    bands = observations.every
     order = np.arange(len(observations.days))
 
     def choose(strip: Strip) -> None:

@@ -7,26 +7,15 @@ from cube.account import (
     Result,
     Verdict,
     band_results,
-    day_text,
-    hidden_reason,
     how_many,
     layer_results,
-    no_date,
     observed_classes,
     reflectance,
 )
 from cube.classes import CLEAR, SNOW, WATER
-from cube.composite import (
-    STATUS_CLOUD,
-    STATUS_LAND,
-    STATUS_NODATA,
-    STATUS_SNOW,
-    STATUS_WATER,
-    Composite,
-    Method,
-    Observations,
-)
+from cube.composite import Composite, Method, Observations
 from cube.directional import DirectionalParams
+from cube.ground import ground_dates, mean_date, status_of_dates, unseen_reason
 from cube.kernels.composite import mark_data, median, median_select
 from cube.kernels.shares import share_evenly
 from cube.periods import Period
@@ -72,23 +61,18 @@ def composite(
 def explain(observations: Observations, _period: Period, _params: MedianParams) -> Account:
     """(time, 1, 1) observations -> which dates the median is of, and why the others are not."""
     codes = observed_classes(observations)
-    ground = [i for i, code in enumerate(codes) if code in (CLEAR, WATER)]
-    kept = ground or [i for i, code in enumerate(codes) if code == SNOW]
-    verdicts = []
-    for i, code in enumerate(codes):
-        if i in kept:
-            why = "snow, as nothing else was seen" if code == SNOW else _SEEN[code]
-        elif code == SNOW:
-            why = "snow, while land or water was seen"
-        else:
-            why = hidden_reason(observations, i)
-        verdicts.append(Verdict(i in kept, why))
+    kept = ground_dates(codes)
+    verdicts = [
+        Verdict(i in kept, _SEEN[code] if i in kept else unseen_reason(observations, codes, i))
+        for i, code in enumerate(codes)
+    ]
     weight = Result(len(kept), "dates kept", tuple(kept))
-    layers = layer_results(codes, weight, _mean_date(observations, kept), _status(codes))
+    status = status_of_dates(codes, kept)
+    layers = layer_results(codes, weight, mean_date(observations, kept), status)
     return Account(tuple(verdicts), band_results(observations, kept, _middle) | layers)
 
 
-_SEEN = {CLEAR: "clear", WATER: "water"}
+_SEEN = {CLEAR: "clear", WATER: "water", SNOW: "snow, as nothing else was seen"}
 
 
 def _middle(_dates: list[int], dn: list[int]) -> tuple[int, str]:
@@ -101,24 +85,6 @@ def _middle(_dates: list[int], dn: list[int]) -> tuple[int, str]:
     even = "" if len(dn) % 2 else ", the mean of the two in the middle"
     # A half of two whole numbers is exact, and Python rounds it to even.
     return round((low + high) / 2), f"median of {shown}, over {how_many(len(dn))}{even}"
-
-
-def _mean_date(observations: Observations, kept: list[int]) -> Result:
-    if not kept:
-        return no_date()
-    days = [int(observations.days[i]) for i in kept]
-    # As the kernel does: from the first date of the window, not from 1970.
-    first = int(observations.days[0])
-    mean = round(first + sum(day - first for day in days) / len(days))
-    return Result(mean, f"{day_text(mean)}, mean of {how_many(len(days))}", tuple(kept))
-
-
-def _status(codes: list[int]) -> int:
-    if CLEAR in codes or WATER in codes:
-        return STATUS_WATER if codes.count(WATER) > codes.count(CLEAR) else STATUS_LAND
-    if SNOW in codes:
-        return STATUS_SNOW
-    return STATUS_CLOUD if any(codes) else STATUS_NODATA
 
 
 METHOD = Method(

@@ -29,7 +29,7 @@ def composite(
     The distance is euclidean in dn, over the bands shown and those that decide with them; of equals
     the first date. Two dates are equally far from each other: the first is shown.
     """
-    bands = {**observations.bands, **observations.deciding}
+    bands = observations.every
 
     def choose(strip: Strip) -> None:
         kernels.medoid(stacked(bands, strip), strip.usable, 1, strip.choice)
@@ -44,7 +44,7 @@ def explain(observations: Observations, _period: Period, _params: MedoidParams) 
 
 def decide(observations: Observations, usable: list[int]) -> Decision:
     """One pixel's usable dates -> the medoid, with the distances in words."""
-    bands = {**observations.bands, **observations.deciding}
+    bands = observations.every
     spectra = {i: [int(band[i, 0, 0]) for band in bands.values()] for i in usable}
     sums = {
         i: sum(_distance(spectra[i], spectra[other]) for other in usable if other != i)

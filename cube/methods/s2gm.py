@@ -13,7 +13,7 @@ from cube.composite import Composite, Method, Observations
 from cube.directional import DirectionalParams
 from cube.kernels import choice as kernels
 from cube.methods.medoid import decide as decide_medoid
-from cube.one_date import Decision, Strip, stacked
+from cube.one_date import Decision, Strip, ndvi, stacked
 from cube.one_date import composite as compose
 from cube.one_date import explain as explain_choice
 from cube.periods import Period
@@ -48,7 +48,7 @@ def composite(
     above ``green``, else of least blue. Where no ground was seen the date of least blue of the least
     cloudy class (thin cloud, else shadow, else cloud), with status 1.
     """
-    bands = {**observations.bands, **observations.deciding}
+    bands = observations.every
 
     def choose(strip: Strip) -> None:
         kernels.medoid(stacked(bands, strip), strip.usable, params.medoid_min_obs, strip.choice)
@@ -85,17 +85,8 @@ def explain(observations: Observations, _period: Period, params: S2gmParams) -> 
     return explain_choice(observations, decide, unseen=unseen, least_cloudy=True)
 
 
-def ndvi(observations: Observations, date: int) -> float | None:
-    """NDVI of one date of one pixel, within -1 and 1; None where it has none."""
-    bands = {**observations.bands, **observations.deciding}
-    red, nir = (int(bands[name][date, 0, 0]) for name in ("red", "nir"))
-    if REFLECTANCE_NODATA in (red, nir) or red + nir <= 0:
-        return None
-    return min(max((nir - red) / (nir + red), -1.0), 1.0)
-
-
 def _darkest(observations: Observations, dates: list[int], said: str) -> Decision:
-    bands = {**observations.bands, **observations.deciding}
+    bands = observations.every
     blue = {i: int(bands.get("blue", observations.blue)[i, 0, 0]) for i in dates}
     chosen = min(dates, key=lambda i: (blue[i] == REFLECTANCE_NODATA, blue[i], i))
     reasons = {i: f"{said}blue {reflectance(blue[i])}" for i in dates}

@@ -5,7 +5,7 @@ document", doi 10.5281/zenodo.1401360), by its intended formulas; what their pub
 otherwise can be switched on, alone or (``compat``) as a whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,10 +31,7 @@ from cube.bands import AOT_SCALE, REFLECTANCE_NODATA, REFLECTANCE_SCALE
 from cube.classes import CLEAR, SNOW, WATER
 from cube.composite import (
     STATUS_CLOUD,
-    STATUS_LAND,
     STATUS_NODATA,
-    STATUS_SNOW,
-    STATUS_WATER,
     Composite,
     Method,
     Observations,
@@ -42,7 +39,9 @@ from cube.composite import (
     day_of,
 )
 from cube.directional import DirectionalParams
+from cube.ground import STATUS_OF
 from cube.kernels.composite import (
+    NO_BLUE,
     aot_weight,
     heaviest_ground,
     mark_data,
@@ -184,8 +183,15 @@ def total_weights(
     observations: Observations, period: Period, params: WaspParams, rows: slice = slice(None)
 ) -> NDArray[np.float32]:
     """The product of the factors, ``(time, rows, x)``."""
-    weights = np.ones(observations.classes[:, rows].shape, np.float32)
-    for factor in weight_factors(observations, period, params, rows).values():
+    factors = weight_factors(observations, period, params, rows)
+    return _product(factors, observations.classes[:, rows].shape)
+
+
+def _product(
+    factors: Mapping[str, NDArray[np.float32]], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    weights = np.ones(shape, np.float32)
+    for factor in factors.values():
         weights *= factor
     return weights
 
@@ -319,7 +325,7 @@ def explain(observations: Observations, period: Period, params: WaspParams) -> A
     """(time, 1, 1) observations -> what each date weighs, and what the pixel shows of them."""
     codes = observed_classes(observations)
     factors = weight_factors(observations, period, params)
-    product = total_weights(observations, period, params)
+    product = _product(factors, observations.classes.shape)
     # NaN and negative weights count 0, as in the kernel.
     weights = [float(w) if w > 0 else 0.0 for w in product[:, 0, 0]]
     shown = _shown(observations, codes, weights, params)
@@ -377,7 +383,7 @@ def _shown(
         last = places[-1]
         reasons = dict.fromkeys(places, "snow or water, but not the last such date")
         reasons[last] = f"{_GROUND[codes[last]]}, the last such date; no clear land"
-        return _single(observations, last, reasons, _STATUS[codes[last]])
+        return _single(observations, last, reasons, STATUS_OF[codes[last]])
     clouds = [i for i, code in enumerate(codes) if code in HIDDEN]
     if not clouds:
         none = Result(0.0, "no date is kept")
@@ -387,7 +393,7 @@ def _shown(
     blue = [int(observations.blue[i, 0, 0]) for i in clouds]
     # A date without blue comes after all others, and of equals the first.
     _, chosen = min(
-        (_NO_BLUE if b == REFLECTANCE_NODATA else b, i) for b, i in zip(blue, clouds, strict=True)
+        (NO_BLUE if b == REFLECTANCE_NODATA else b, i) for b, i in zip(blue, clouds, strict=True)
     )
     reasons = {
         i: f"{HIDDEN[codes[i]]}, blue {reflectance(b)}" for b, i in zip(blue, clouds, strict=True)
@@ -445,7 +451,7 @@ def _averaged(
             float(np.float32(total)), f"sum of the weights of {how_many(len(kept))}", tuple(kept)
         ),
         Result(mean, f"{day_text(mean)}, {kind} of {how_many(len(kept))}", tuple(kept)),
-        _STATUS[ground],
+        STATUS_OF[ground],
     )
 
 
@@ -468,12 +474,6 @@ def _single(observations: Observations, date: int, reasons: dict[int, str], stat
 
 _GROUND = {CLEAR: "land", WATER: "water", SNOW: "snow"}
 
-_STATUS = {CLEAR: STATUS_LAND, WATER: STATUS_WATER, SNOW: STATUS_SNOW}
-
-_NO_BLUE = 32768
-"""Above every dn."""
-
-
 METHOD = Method(
     name="wasp",
     version="2",
@@ -484,5 +484,6 @@ METHOD = Method(
     composite=composite,
     explain=explain,
     facts=lambda params: ("platform", *params.facts()),
+    binary_masks=lambda params: params.is_binary,
     uses_aot=True,
 )

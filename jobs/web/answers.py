@@ -12,7 +12,6 @@ from fastapi import HTTPException, Path, Query
 from catalog.backends.base import Document
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError
 from cube.errors import CubeError
-from cube.place import Place
 from jobs.errors import JobError, RequestError
 
 if TYPE_CHECKING:
@@ -87,8 +86,3 @@ def version_of(item: Document) -> str:
 def digits(value: Any) -> str:
     """Anything -> 16 digits that stand for it."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
-
-
-def place_of(lon: float, lat: float) -> Place:
-    """Degrees -> place."""
-    return Place(lon, lat)

@@ -119,6 +119,11 @@ def _opened(path: str, _state: tuple[int, int]) -> Cube:
     return open_store(path)
 
 
+def opened_cube(item: Document) -> Cube:
+    """Item of a cube -> its store, by its first asset."""
+    return opened(str(next(iter(item["assets"].values()))["href"]))
+
+
 def opened(path: str) -> Cube:
     """Path of a store -> its committed state, parsed once for each; ``StoreError``."""
     try:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from catalog.backends.base import Document
 from catalog.search import times_of
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
-from cube.classes import CLASSES, CLEAR, NO_OBSERVATION, STATUSES, MaskClass
+from cube.classes import CLASSES, CLEAR, NO_OBSERVATION, STATUSES, MaskClass, palette
+from cube.colours import GAMMA, TOP
 from cube.composite import DATE_NODATA, day_number
 from cube.errors import CubeError
 from jobs.errors import JobError
@@ -62,11 +63,6 @@ class Rendering:
         return names if len(names) == len(found) else None
 
 
-def rendering(name: str) -> Rendering | None:
-    """Name -> the rendering, None where there is none."""
-    return RENDERINGS.get(name)
-
-
 def renderings_of(held: Mapping[str, Any]) -> Iterator[Rendering]:
     """Assets of an item -> the renderings that they allow."""
     for each in RENDERINGS.values():
@@ -84,7 +80,7 @@ def _three(tops: tuple[float, float, float]) -> Callable[[Pixels, Scale], Pictur
         picture = _blank(pixels[0])
         seen = np.ones(picture.shape[:2], bool)
         for index, (dn, top) in enumerate(zip(pixels, tops, strict=True)):
-            share = np.clip(dn * np.float32(REFLECTANCE_SCALE / top), 0, 1) ** np.float32(1 / 1.6)
+            share = np.clip(dn * np.float32(REFLECTANCE_SCALE / top), 0, 1) ** np.float32(1 / GAMMA)
             picture[..., index] = np.rint(share * 255)
             seen &= dn != REFLECTANCE_NODATA
         picture[..., 3] = np.where(seen, 255, 0)
@@ -196,26 +192,24 @@ def _counts(item: Document) -> Scale:
     return Scale(0, max(1, int(item["properties"].get("clearcube:dates", 10))))
 
 
-_MASK = {c.code: c.colour for c in CLASSES}
 _OVER = {
     c.code: (*CLASS_COLOURS[c.code], 0 if c.code in (NO_OBSERVATION, CLEAR) else 255)
     for c in CLASSES
 }
 """Colours that stand out from a picture: cloud is not white there, clear ground not covered."""
-_STATUS = {c.code: c.colour for c in STATUSES}
 
 RENDERINGS: Mapping[str, Rendering] = {
     each.name: each
     for each in (
         Rendering(
             "true-colour", "True colour", (("red",), ("green",), ("blue",)),
-            _three((0.3, 0.3, 0.3)), _no_legend, smooth=True, reflectance=True,
+            _three((TOP, TOP, TOP)), _no_legend, smooth=True, reflectance=True,
         ),
         Rendering(
             "false-colour", "False colour (near infrared, red, green)",
             (NEAR_INFRARED, ("red",), ("green",)),
             # Vegetation reflects up to half of the near infrared.
-            _three((0.5, 0.3, 0.3)), _no_legend, smooth=True, reflectance=True,
+            _three((0.5, TOP, TOP)), _no_legend, smooth=True, reflectance=True,
         ),
         Rendering(
             "ndvi", "NDVI", (NEAR_INFRARED, ("red",)),
@@ -242,11 +236,11 @@ RENDERINGS: Mapping[str, Rendering] = {
         ),
         Rendering(
             "status", "Status", (("status",),),
-            _coded(_STATUS), _class_legend(STATUSES, _STATUS),
+            _coded(palette(STATUSES)), _class_legend(STATUSES, palette(STATUSES)),
         ),
         Rendering(
             "mask", "Classes", (("mask",),),
-            _coded(_MASK), _class_legend(CLASSES, _MASK),
+            _coded(palette()), _class_legend(CLASSES, palette()),
         ),
         Rendering(
             "mask-overlay", "What is not clear", (("mask",),),

@@ -1,7 +1,6 @@
 """One pixel along time: what every date saw there, what it was taken for, what the months say."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -19,9 +18,10 @@ from cube.errors import GridError, LoadError
 from cube.place import Place, read_place
 from cube.reading import read_band
 from cube.store import Cube, DateEntry
+from jobs.dates import time_of
 from jobs.stores import COLLECTION as CUBES
-from jobs.web.answers import Latitude, Longitude, Word, answering, place_of, refuse
-from jobs.web.pictures import opened
+from jobs.web.answers import Latitude, Longitude, Word, answering, refuse
+from jobs.web.pictures import opened_cube
 from jobs.web.renderings import NEAR_INFRARED
 from jobs.web.tiles import main_mask, stamp_of
 
@@ -49,9 +49,7 @@ def series_router(workspace: "Workspace") -> APIRouter:
         with answering(f"series of {tile}"):
             name = normalise_tile(tile)
             try:
-                return pixel_series(
-                    workspace, name, place_of(lon, lat), mask, method, variant, cube
-                )
+                return pixel_series(workspace, name, Place(lon, lat), mask, method, variant, cube)
             except GridError:
                 refuse(404, f"{lon:.6g},{lat:.6g} lies outside what is held of tile {name}")
 
@@ -125,7 +123,7 @@ def used_mask(item: Document) -> str:
 def _cube(workspace: "Workspace", tile: str, cube_id: str) -> tuple[Document, Cube] | None:
     for item in cubes(workspace, tile):
         if cube_id in ("", item["id"]):
-            return item, opened(str(next(iter(item["assets"].values()))["href"]))
+            return item, opened_cube(item)
     return None
 
 
@@ -142,7 +140,7 @@ def _dates(cube: Cube, place: Place, mask: str) -> list[Document]:
         codes = _codes(cube, entries, mask, place)
     return [
         {
-            "time": utc_text(datetime.fromtimestamp(entry.time / 1000, UTC)),
+            "time": utc_text(time_of(entry)),
             "stamp": stamp_of(entry),
             "scenes": [source["id"] for source in entry.items],
             "values": {

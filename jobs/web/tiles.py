@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from morecantile import Tile
 
 from catalog.backends.base import Document
+from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
 from cube.classes import NAMES, STATUSES
 from cube.decoding import MaskReading, has_mask
 from cube.errors import BandError, GridError
@@ -17,6 +18,7 @@ from cube.masks import READINGS, encodings
 from cube.place import Place, read_place
 from cube.reading import read_band
 from cube.store import Cube, DateEntry
+from jobs.dates import time_of
 from jobs.explain import MAIN_MASKS
 from jobs.pixel_dates import read_pixel
 from jobs.stores import COLLECTION as CUBES
@@ -27,12 +29,11 @@ from jobs.web.answers import (
     answering,
     digits,
     find_item,
-    place_of,
     refuse,
     version_of,
 )
-from jobs.web.pictures import cube_bands, cube_tile, empty, item_tile, opened, png
-from jobs.web.renderings import RENDERINGS, VERSION, Rendering, rendering
+from jobs.web.pictures import cube_bands, cube_tile, empty, item_tile, opened_cube, png
+from jobs.web.renderings import RENDERINGS, VERSION, Rendering
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
@@ -111,7 +112,7 @@ def tiles_router(workspace: "Workspace") -> APIRouter:
     ) -> Document:
         with answering(f"{collection}/{item_id}"):
             shown = _find(workspace, collection, item_id, name, time, reading)
-            place = place_of(lon, lat)
+            place = Place(lon, lat)
             try:
                 values = _cube_values(shown, place) if shown.cube else _values(shown, place)
             except GridError:
@@ -130,7 +131,7 @@ def main_mask(cube: Cube) -> str:
 
 def stamp_of(entry: DateEntry) -> str:
     """Date of a cube -> its time as ids write it, ``20190516T105659``."""
-    return str(entry.datetime.astype("datetime64[s]")).replace("-", "").replace(":", "")
+    return f"{time_of(entry):%Y%m%dT%H%M%S}"
 
 
 def date_version(cube: Cube, entry: DateEntry) -> str:
@@ -151,7 +152,7 @@ def _find(
     time: str | None,
     reading: str,
 ) -> Shown:
-    chosen = rendering(name)
+    chosen = RENDERINGS.get(name)
     if chosen is None:
         refuse(404, f"there is no rendering {name}; there are {' '.join(RENDERINGS)}")
     item = find_item(workspace, collection, item_id)
@@ -163,7 +164,7 @@ def _find(
 
 
 def _find_date(item: Document, chosen: Rendering, time: str | None, reading: str) -> Shown:
-    cube = opened(str(next(iter(item["assets"].values()))["href"]))
+    cube = opened_cube(item)
     if time is None:
         refuse(400, f"{item['id']} is a cube: say which date with time=YYYYMMDDTHHMMSS")
     entry = next((each for each in cube.valid_dates if stamp_of(each) == time), None)
@@ -232,6 +233,9 @@ def _cube_values(shown: Shown, place: Place) -> list[Document]:
     found: list[Document] = []
     for name in names:
         dn = int(read_band(cube, group, name, [entry.slot], window)[0, 0, 0])
-        known = {"meaning": "nodata"} if dn == -10000 else {"reflectance": round(dn * 0.0001, 4)}
+        if dn == REFLECTANCE_NODATA:
+            known: Document = {"meaning": "nodata"}
+        else:
+            known = {"reflectance": round(dn * REFLECTANCE_SCALE, 4)}
         found.append({"asset": name, "value": dn, **known})
     return found

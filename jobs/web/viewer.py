@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,10 +18,11 @@ from cube.decoding import has_mask
 from cube.errors import CubeError
 from cube.masks import READINGS
 from cube.place import Place
+from jobs.dates import time_of
 from jobs.explain import explain
 from jobs.lineage import lineage
 from jobs.web.answers import Latitude, Longitude, Word, answering, refuse, without_folders
-from jobs.web.pictures import opened
+from jobs.web.pictures import opened_cube
 from jobs.web.renderings import RENDERINGS, renderings_of
 from jobs.web.series import cubes, mask_of, stamp_of_item, used_mask
 from jobs.web.tiles import date_version, item_version, main_mask, stamp_of
@@ -240,7 +240,7 @@ def _dates(
     held: set[str] = set()
     for item in cubes(workspace, tile):
         try:
-            cube = opened(str(next(iter(item["assets"].values()))["href"]))
+            cube = opened_cube(item)
         except CubeError as error:
             log.warning("cube %s: %s", item["id"], error)
             continue
@@ -258,7 +258,7 @@ def _dates(
             found = masks.get(stamp, [])
             dates.append(
                 {
-                    "time": utc_text(datetime.fromtimestamp(entry.time / 1000, UTC)),
+                    "time": utc_text(time_of(entry)),
                     "stamp": stamp,
                     "level": cube.spec.level,
                     "collection": CUBES,

@@ -148,6 +148,21 @@ class TestMedian:
         assert reasons(found)[0] == "outside the window, 2019-05-01 to 2019-05-31"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("geomedian", "nodata in a band"),
+        ("bap", "nodata in a band, while other dates have all"),
+    ],
+)
+def test_snow_without_a_band_is_not_dropped_for_land_that_nobody_saw(name, reason):
+    bands = {"red": [800, 810], "nir": [NODATA, 700]}
+    found = explained(name, bands, [5, 5])
+    assert kept(found) == [False, True]
+    assert reasons(found)[0] == reason
+    assert found.results["status"].value == 2
+
+
 class Nothing(BaseModel):
     """No parameters."""
 
