@@ -23,11 +23,14 @@ MIB = 1 << 20
 MOST_CHUNKS = 4
 """Chunks along the side of a block of a series: beyond, the margin is small beside the block."""
 
-WORKER_BYTES = 528 * MIB
-"""What a worker holds beside a unit's arrays, whatever it did before.
+WORKER_BYTES = 476 * MIB
+"""What a worker holds beside a unit's arrays.
 
-400 MiB of libraries, the compiled kernels of all methods and dask (378 measured), 64 MiB of GDAL's
-cache and 64 MiB of freed memory that is kept for the next unit (:data:`jobs.runner.cluster.WORKER_ENVIRONMENT`).
+348 MiB of libraries, kernels and dask, 64 MiB of GDAL's cache and 64 MiB of freed memory that is kept
+for the next unit (:data:`jobs.runner.cluster.WORKER_ENVIRONMENT`). Measured in all: 416 with kernels
+that were compiled before, whatever the worker did; 425 to 466 where a run is the first to compile what
+it needs. What compiling leaves behind no process can free: 514 after ``tsmask``, 537 in a worker of a
+scheduler that compiled all methods of synthesis, until it is started anew.
 """
 
 PAUSED = 0.8

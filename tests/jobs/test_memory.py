@@ -1,6 +1,7 @@
 """Memory: what plans promise is what runs keep to, and what does not fit is refused beforehand."""
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import dask
 import numpy as np
 import pytest
 import rasterio
-from distributed import Client, Scheduler, SpecCluster, Worker
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
 
 from cube.decoding import MaskReading
 from cube.grid import tile_extent
@@ -34,6 +36,7 @@ from jobs.memory import (
     require,
     weights_bytes,
 )
+from jobs.runner.cluster import LOCAL
 from jobs.runner.ledger import Ledger
 from jobs.runner.progress import Progress
 from jobs.runner.submit import run_stage
@@ -87,6 +90,25 @@ def run(workspace: Workspace, job: str, **request: Any) -> dict[str, int]:
     assert done.failures == []
     assert done.made
     return promised
+
+
+@pytest.fixture
+def cluster_address() -> Iterator[str]:
+    """Two workers as a run starts its own, for which promises are made.
+
+    Those of the session hold what every test before has had them compile.
+    """
+    with (
+        dask.config.set({**LOCAL, "logging": {"distributed.worker": "critical"}}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as own,
+    ):
+        yield own.scheduler_address
 
 
 # --- formulas -------------------------------------------------------------------------------------
@@ -206,7 +228,7 @@ def pixels(workspace: Workspace) -> dict[str, np.ndarray[Any, Any]]:
 @cluster
 def test_blocks_of_any_side_make_the_same_within_the_memory_given(scenes, tmp_path) -> None:
     results = {}
-    for memory, side in (("2GiB", 512), ("706MiB", 128)):
+    for memory, side in (("2GiB", 512), ("641MiB", 128)):
         # Without the granule that is merged, whose date would need more than such a block.
         with local(scenes, tmp_path / memory, memory, "S2A_0[1-6]") as workspace:
             planned = workspace.plan("synthesis", **ASKED)
@@ -274,7 +296,7 @@ def hold(size: int) -> None:
 
 @cluster
 def test_a_promise_of_half_of_what_is_taken_is_found_broken(scheduler, tmp_path) -> None:
-    size = 700 * MIB
+    size = 2 * WORKER_BYTES  # half of it is too little even for a worker that holds nothing else
     stage = Stage("held 31UES", [Unit("held", size)], hold, lambda _unit, _value: None, size)
     with open_workspace(tmp_path) as workspace, Client(scheduler, set_as_default=False) as client:
         workspace.runs.mkdir(exist_ok=True)
