@@ -86,7 +86,9 @@ def layers(
 
 def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
     """(time, y, x) dn and classes of a block -> (y, x) composite, its layers, and shares of dates."""
-    made = _composed(dates, params, _guide(dates, params))
+    made = dates.shared.composed.pop(dates.group, None)
+    if made is None:
+        made = _composed(dates, params, _guide(dates, params))
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality, **made.further, SHARES: made.shares}
 
@@ -135,9 +137,11 @@ def _guide(dates: BlockDates, params: SynthesisParams) -> NDArray[np.int16] | No
         return None
     if not _bands(spec, dates.entries, coarsest):
         return None
-    chosen = _composed(replace(dates, group=coarsest), params, None).chosen
+    made = _composed(replace(dates, group=coarsest), params, None)
+    # Its turn comes next; should it be taken from before, this is dropped with the block.
+    dates.shared.composed[coarsest] = made
     factor = spec.groups[coarsest] // spec.groups[dates.group]
-    return chosen.repeat(factor, axis=0).repeat(factor, axis=1)
+    return made.chosen.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def deciding_bands(spec: Spec, entries: Sequence[DateEntry], group: str, used: Method) -> list[str]:
