@@ -106,9 +106,7 @@ def count_contradictions(cube: Cube, entry: DateEntry, name: str, window: Window
     return contradictions(name, _encoded(cube, [entry], name, group, window))
 
 
-def _batches(
-    entries: Sequence[DateEntry], name: str, window: Window
-) -> Iterator[tuple[int, int]]:
+def _batches(entries: Sequence[DateEntry], name: str, window: Window) -> Iterator[tuple[int, int]]:
     """Dates -> first and last + 1 of those that follow one another and have the same rasters."""
     rows, columns = window
     most = max(1, AT_ONCE // max(1, (rows.stop - rows.start) * (columns.stop - columns.start)))

@@ -19,7 +19,7 @@ from cube.grid import Block
 from cube.masks import to_grid
 from cube.nearness import Nearness
 from cube.periods import Period
-from cube.reading import read_aot, read_band
+from cube.reading import coarser, read_aot, read_band
 from cube.spec import DateEntry, Spec
 from cube.store import Cube
 from cube.wasp_masks import binary_classes
@@ -35,6 +35,8 @@ class Shared:
     """File of gathered clouds -> what it holds."""
     checksums: dict[int, Checksums | None] = field(default_factory=dict)
     """Slot -> checksums of its chunks."""
+    coarser: dict[str, npt.NDArray[np.int16]] = field(default_factory=dict)
+    """Band of the finest group -> the same on the grid twice as coarse, which is to read it."""
     composed: dict[str, Any] = field(default_factory=dict)
     """Group -> what was composed of it, as another needed it before its turn."""
 
@@ -79,8 +81,15 @@ class BlockDates:
 
         A band of a finer group comes as the mean of four, nodata where one of them is.
         """
+        if self.cube.spec.variable(self.group, name) is None and name in self.shared.coarser:
+            return self.shared.coarser.pop(name)
         slots = [entry.slot for entry in self.entries]
         return read_band(self.cube, self.group, name, slots, self.window)
+
+    def keep_coarser(self, name: str, band: npt.NDArray[np.int16]) -> None:
+        """Average a band of the finest group for a coarser one, which then need not read it again."""
+        if self.group == next(iter(self.cube.spec.groups)) and len(self.cube.spec.groups) > 1:
+            self.shared.coarser[name] = coarser(band)
 
     def classes(self) -> npt.NDArray[np.uint8]:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""

@@ -99,6 +99,9 @@ def _composed(
     spec = dates.cube.spec
     names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
+    if "blue" in bands and not dates.shared.composed:
+        # Of all bands this one is wanted by both grids; corrections are made in place.
+        dates.keep_coarser("blue", bands["blue"])
     of, chosen = method(params.method), params.method_params()
     deciding = {
         name: dates.read(name) for name in deciding_bands(spec, dates.entries, dates.group, of)
