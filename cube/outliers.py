@@ -74,7 +74,7 @@ class OutlierParams(BaseModel):
 
 def compared_bands(params: OutlierParams) -> tuple[str, ...]:
     """Parameters -> bands by which dates are told apart, on every grid alike; none without the defence."""
-    return () if params.outliers == "keep" else (REDS[0], INFRAREDS[0])
+    return () if params.outliers == "keep" else ("blue", REDS[0], INFRAREDS[0])
 
 
 def outlier_weights(
@@ -94,7 +94,7 @@ def outlier_weights(
     weights = np.ones((dates, last - first, width), np.float32)
     down_weight(
         observations.classes,
-        observations.blue,
+        observations.every.get("blue", observations.blue),
         red,
         np.empty((0, height, width), np.int16) if nir is None else nir,
         first,
