@@ -67,18 +67,9 @@ def down_weight(
             lanes = min(LANES, width - x0)
             parts[:] = 1
             nirs[:] = _PAD
-            for t in range(dates):
-                here = slice(x0, x0 + lanes)
-                _gather(
-                    classes[t, row0 + y, here],
-                    blue[t, row0 + y, here],
-                    red[t, row0 + y, here],
-                    weights[t, y, here],
-                    blues[t],
-                    hazes[t],
-                )
-                if has_nir:
-                    _gather_nir(nir[t, row0 + y, here], blues[t], nirs[t])
+            _gather(classes, blue, red, weights, row0, y, x0, lanes, blues, hazes)
+            if has_nir:
+                _gather_nir(nir, row0 + y, x0, lanes, blues, nirs)
             _haze(blues, hazes, lanes, haze_floor, haze_spread, haze_bright, ranked, parts)
             if has_nir:
                 _shadow(blues, nirs, lanes, shadow_full, shadow_none, ranked, parts)
@@ -93,24 +84,38 @@ def _gather(
     blue: NDArray[np.int16],
     red: NDArray[np.int16],
     weights: NDArray[np.float32],
+    row0: int,
+    y: int,
+    x0: int,
+    lanes: int,
     blues: NDArray[np.int32],
     hazes: NDArray[np.int32],
 ) -> None:
-    """(lanes,) of a date -> blue, and 2 x blue - red, so that it is whole; ``_PAD`` where not clear."""
-    for x in range(len(blue)):
-        b = np.int32(blue[x])
-        r = np.int32(red[x])
-        ok = (classes[x] == CLEAR) & (b != NODATA) & (r != NODATA) & (weights[x] > 0)
-        blues[x] = b if ok else _PAD
-        hazes[x] = 2 * b - r if ok else _PAD
+    """Lanes of a row -> blue, and 2 x blue - red, so that it is whole; ``_PAD`` where not clear."""
+    for t in range(len(blues)):
+        for x in range(lanes):
+            b = np.int32(blue[t, row0 + y, x0 + x])
+            r = np.int32(red[t, row0 + y, x0 + x])
+            ok = (classes[t, row0 + y, x0 + x] == CLEAR) & (b != NODATA) & (r != NODATA)
+            ok &= weights[t, y, x0 + x] > 0
+            blues[t, x] = b if ok else _PAD
+            hazes[t, x] = 2 * b - r if ok else _PAD
 
 
 @njit(cache=True, nogil=True)
-def _gather_nir(nir: NDArray[np.int16], blues: NDArray[np.int32], nirs: NDArray[np.int32]) -> None:
-    """(lanes,) of a date -> near infrared; ``_PAD`` where it or the blue is unknown."""
-    for x in range(len(nir)):
-        n = np.int32(nir[x])
-        nirs[x] = n if (n != NODATA) & (blues[x] != _PAD) else _PAD
+def _gather_nir(
+    nir: NDArray[np.int16],
+    row: int,
+    x0: int,
+    lanes: int,
+    blues: NDArray[np.int32],
+    nirs: NDArray[np.int32],
+) -> None:
+    """Lanes of a row -> near infrared; ``_PAD`` where it or the blue is unknown."""
+    for t in range(len(blues)):
+        for x in range(lanes):
+            n = np.int32(nir[t, row, x0 + x])
+            nirs[t, x] = n if (n != NODATA) & (blues[t, x] != _PAD) else _PAD
 
 
 @njit(cache=True, nogil=True)
