@@ -20,8 +20,12 @@ from cube.variables import Variable
 COORDINATE_CHUNK = 4096
 """Dates in one chunk of ``time`` and ``valid``: decades of one tile in one file."""
 
-BLOSC: dict[str, Any] = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}
-"""Blosc zstd 3 with byte shuffle: the best ratio at full reading speed of those tried on int16."""
+BLOSC: dict[str, Any] = {"cname": "zstd", "clevel": 2, "shuffle": "shuffle"}
+"""Blosc zstd with byte shuffle: the best ratio at full reading speed of those tried on int16.
+
+Blosc's level 2 is zstd's 3, its 3 zstd's 5: that takes twice the time to write and the same to read,
+for 0.5 to 2 % fewer bytes of Sentinel-2.
+"""
 
 CODECS = {
     "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",

@@ -1,7 +1,7 @@
 """Encoded masks in a cube -> classes on a window of any of its groups."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ from cube.store import Cube, DateEntry, Spec
 
 Classes = npt.NDArray[np.uint8]
 Window = tuple[slice, slice]
+
+AT_ONCE = 1 << 21
+"""Pixels decoded at once, if a date has not more: a request to the store costs as much as a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,11 @@ def read_classes(
     if not entries:
         return np.zeros(shape, np.uint8)
     height, width = (each.stop - each.start for each in there)
-    # Filled date by date: what a buffer needs from beyond the window is kept of one date only.
+    # Filled some dates at a time: of few only is kept what a buffer needs from beyond the window.
     stack = np.empty((len(entries), height, width), np.uint8)
-    for index, entry in enumerate(entries):
-        stack[index] = _decode_date(cube, entry, reading, native, there)
+    wider = _widened(there, _halo(cube, reading, native), cube.spec.shape(native))
+    for first, after in _batches(entries, reading.encoding, wider):
+        stack[first:after] = _decode_dates(cube, entries[first:after], reading, native, there)
     if ratio == 1:
         return stack
     if ratio > 1:
@@ -99,34 +103,55 @@ def read_classes(
 def count_contradictions(cube: Cube, entry: DateEntry, name: str, window: Window) -> int:
     """Pixels of a date's window, in the mask's own group, whose bits deny each other."""
     group = mask_group(cube.spec, name)
-    return contradictions(name, _encoded(cube, entry, name, group, window))
+    return contradictions(name, _encoded(cube, [entry], name, group, window))
 
 
-def _decode_date(
-    cube: Cube, entry: DateEntry, reading: MaskReading, group: str, window: Window
-) -> Classes:
+def _batches(entries: Sequence[DateEntry], name: str, window: Window) -> Iterator[tuple[int, int]]:
+    """Dates -> first and last + 1 of those that follow one another and have the same rasters."""
     rows, columns = window
-    if not has_mask(entry, reading.encoding):
-        return np.full((rows.stop - rows.start, columns.stop - columns.start), NO_OBSERVATION, "u1")
-    resolution = cube.spec.groups[group]
-    halo = math.ceil(reading.buffer / resolution)
+    most = max(1, AT_ONCE // max(1, (rows.stop - rows.start) * (columns.stop - columns.start)))
+    held = [[key in entry.variables for key in encoding(name).reads] for entry in entries]
+    first = 0
+    for index in range(1, len(entries) + 1):
+        if index == len(entries) or index - first == most or held[index] != held[first]:
+            yield first, index
+            first = index
+
+
+def _halo(cube: Cube, reading: MaskReading, group: str) -> int:
+    """Pixels of a group that a buffer reaches."""
+    return math.ceil(reading.buffer / cube.spec.groups[group])
+
+
+def _decode_dates(
+    cube: Cube, entries: Sequence[DateEntry], reading: MaskReading, group: str, window: Window
+) -> Classes:
+    """Dates with the same rasters -> ``(time, y, x)`` classes of a window of the mask's group."""
+    rows, columns = window
+    shape = (len(entries), rows.stop - rows.start, columns.stop - columns.start)
+    if not has_mask(entries[0], reading.encoding):
+        return np.full(shape, NO_OBSERVATION, "u1")
+    halo = _halo(cube, reading, group)
     wider = _widened(window, halo, cube.spec.shape(group))
-    arrays = _encoded(cube, entry, reading.encoding, group, wider)
+    arrays = _encoded(cube, entries, reading.encoding, group, wider)
     found = decode(reading.encoding, arrays, reading.reading, **reading.options)
-    _leave_out_unseen(cube, entry, reading.encoding, group, wider, found)
+    for entry, plane in zip(entries, found, strict=True):
+        _leave_out_unseen(cube, entry, reading.encoding, group, wider, plane)
     if not halo:
         return found
-    grown = dilate(found, reading.buffer, resolution)
+    grown = dilate(found, reading.buffer, cube.spec.groups[group])
     top, left = rows.start - wider[0].start, columns.start - wider[1].start
-    return grown[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+    return grown[:, top : top + shape[1], left : left + shape[2]]
 
 
 def _encoded(
-    cube: Cube, entry: DateEntry, name: str, group: str, window: Window
+    cube: Cube, entries: Sequence[DateEntry], name: str, group: str, window: Window
 ) -> dict[str, npt.NDArray[Any]]:
-    wanted = [key for key in encoding(name).reads if key in entry.variables]
+    """Dates with the same rasters -> these, ``(time, y, x)`` by name."""
+    wanted = [key for key in encoding(name).reads if key in entries[0].variables]
     held = [key for key in wanted if cube.spec.variable(group, key) is not None]
-    return {key: cube.read(group, key, [entry.slot], window)[0] for key in held}
+    slots = [entry.slot for entry in entries]
+    return {key: cube.read(group, key, slots, window) for key in held}
 
 
 def _leave_out_unseen(

@@ -83,7 +83,10 @@ class Cube:
             try:
                 out[first:after] = array[span, rows, columns]
             except (OSError, RuntimeError, ValueError) as error:
-                # The codecs say in these ways that a chunk is damaged or cut short.
+                # The codecs say in these ways that a chunk is damaged or cut short. One date after
+                # the other, it is told which.
+                for slot in slots[first:after] if after - first > 1 else ():
+                    self.read(group, variable, [slot], window)
                 raise StoreError(
                     f"cannot read {variable} of {self._days(slots[first:after])} in "
                     f"{self.path}/{group}: {_reason(error)}"

@@ -2,25 +2,43 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cube.checksums import FILL, combined
+from cube.checksums import FILL, Checksums, combined
 from cube.composite import EPOCH
-from cube.decoding import MaskReading, read_classes, variables_read
+from cube.decoding import MaskReading, mask_group, read_classes, variables_read
 from cube.directional import Frame
 from cube.errors import StoreError
 from cube.facts import DateFacts
 from cube.grid import Block
+from cube.masks import to_grid
 from cube.nearness import Nearness
 from cube.periods import Period
-from cube.reading import read_aot, read_band
+from cube.reading import coarser, read_aot, read_band
 from cube.spec import DateEntry, Spec
 from cube.store import Cube
 from cube.wasp_masks import binary_classes
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the groups of a block have in common; whichever needs it first makes it."""
+
+    classes: npt.NDArray[np.uint8] | None = None
+    """Decoded mask in its own group, ``(time, y, x)``; nobody writes into it."""
+    weights: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    """File of gathered clouds -> what it holds."""
+    checksums: dict[int, Checksums | None] = field(default_factory=dict)
+    """Slot -> checksums of its chunks."""
+    coarser: dict[str, npt.NDArray[np.int16]] = field(default_factory=dict)
+    """Band of the finest group -> the same on the grid twice as coarse, which is to read it."""
+    composed: dict[str, Any] = field(default_factory=dict)
+    """Group -> what was composed of it, as another needed it before its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,8 @@ class BlockDates:
     """One a date, of its gathered clouds; none without nearness."""
     facts: tuple[DateFacts, ...] = ()
     """One a date, those that the product depends on; none for products without."""
+    shared: Shared = field(default_factory=Shared)
+    """One for all groups of the block."""
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -61,12 +81,26 @@ class BlockDates:
 
         A band of a finer group comes as the mean of four, nodata where one of them is.
         """
+        if self.cube.spec.variable(self.group, name) is None and name in self.shared.coarser:
+            return self.shared.coarser.pop(name)
         slots = [entry.slot for entry in self.entries]
         return read_band(self.cube, self.group, name, slots, self.window)
 
+    def keep_coarser(self, name: str, band: npt.NDArray[np.int16]) -> None:
+        """Average a band of the finest group for a coarser one, which then need not read it again."""
+        if self.group == next(iter(self.cube.spec.groups)) and len(self.cube.spec.groups) > 1:
+            self.shared.coarser[name] = coarser(band)
+
     def classes(self) -> npt.NDArray[np.uint8]:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""
-        return read_classes(self.cube, self.entries, self.reading, self.group, self.window)
+        spec = self.cube.spec
+        native = mask_group(spec, self.reading.encoding)
+        found = self.shared.classes
+        if found is None:
+            window = self.block.window(spec.factor(native))
+            found = read_classes(self.cube, self.entries, self.reading, native, window)
+            self.shared.classes = found
+        return to_grid(found, spec.groups[native], spec.groups[self.group])
 
     def binary_classes(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
         """Decoded mask as CNES's public program takes it, and where it corrects no directions."""
@@ -91,7 +125,7 @@ class BlockDates:
         resolution = self.cube.spec.groups[self.group]
         for index, file in enumerate(self.weight_files):
             out[index] = self.nearness.weigh(
-                _load(file), rows.start, columns.start, self.shape[1:], resolution
+                self._gathered(file), rows.start, columns.start, self.shape[1:], resolution
             )
         return out
 
@@ -106,7 +140,7 @@ class BlockDates:
             f"{recipe} {self.period} {self.group} {self.block} {extent} {sorted(reads)}"
         ]
         for index, entry in enumerate(self.entries):
-            of_date = self.cube.checksums(entry.slot)
+            of_date = self._checksums(entry.slot)
             if of_date is None or not entry.checksums:
                 return ""
             pixels = _of(self.cube, of_date, [name for _, name in reads], self._chunks(0))
@@ -118,8 +152,20 @@ class BlockDates:
             if self.facts:
                 parts.append(str(self.facts[index]))
             if self.weight_files:
-                parts.append(self._near(_load(self.weight_files[index])))
+                parts.append(self._near(self._gathered(self.weight_files[index])))
         return combined(parts)
+
+    def _gathered(self, file: str) -> npt.NDArray[np.generic]:
+        """Gathered clouds of a date."""
+        if file not in self.shared.weights:
+            self.shared.weights[file] = _load(file)
+        return self.shared.weights[file]
+
+    def _checksums(self, slot: int) -> Checksums | None:
+        """Checksums of a date's chunks."""
+        if slot not in self.shared.checksums:
+            self.shared.checksums[slot] = self.cube.checksums(slot)
+        return self.shared.checksums[slot]
 
     def _chunks(self, reach: float) -> tuple[slice, slice]:
         """Chunks that the block and what lies within ``reach`` metres of it are in."""

@@ -26,7 +26,7 @@ from cube.periods import Period
 from cube.rasters import read_window, strips, write_cog, write_picture
 from cube.spec import DateEntry
 from cube.store import Cube
-from jobs.block_dates import BlockDates
+from jobs.block_dates import BlockDates, Shared
 from jobs.decode_masks import VERSION as MASK_VERSION
 from jobs.product import SHARES, Layer, Product
 from jobs.registry import find_job
@@ -229,13 +229,23 @@ def _make_period(
     records: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, int]] = {}
     taken = 0
+    shared = Shared()
     for group in cube.spec.groups:
         layers = product.layers(cube.spec, entries, group, params)
         if not layers:
             continue
         files = tuple(task.weights[slot] for slot in part.slots) if nearness else ()
         dates = BlockDates(
-            cube, group, task.block, part.period, entries, task.reading, nearness, files, part.facts
+            cube,
+            group,
+            task.block,
+            part.period,
+            entries,
+            task.reading,
+            nearness,
+            files,
+            part.facts,
+            shared,
         )
         reads = product.reads(cube.spec, entries, group, params)
         recipe = recipe_of(product, task.job, task.reading, params)
@@ -361,7 +371,7 @@ def _write_layers(stream: BinaryIO, layers: Mapping[str, Array]) -> None:
     stream.write(json.dumps({k: [v.dtype.str, v.shape] for k, v in layers.items()}).encode())
     stream.write(b"\n")
     for layer in layers.values():
-        stream.write(layer.tobytes())
+        stream.write(np.ascontiguousarray(layer).data)
 
 
 def _read_layers(path: Path) -> dict[str, Array] | None:

@@ -1,10 +1,9 @@
 """Arrays that wait on the disk for the next stage, seen whole or not at all."""
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,15 +15,22 @@ def save(path: Path, write: Callable[[Any], None]) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # numpy's own writing to a file does not say when the disk takes only a part of it.
-        content = io.BytesIO()
-        write(content)
         with fresh.open("wb") as stream:
-            stream.write(content.getbuffer())
+            write(_Plain(stream))
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+class _Plain:
+    """A stream that numpy does not take for a file.
+
+    Its own writing to one does not say when the disk takes only a part of it.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
 
 
 def is_array(path: Path) -> bool:

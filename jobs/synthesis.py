@@ -87,7 +87,9 @@ def layers(
 
 def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
     """(time, y, x) dn and classes of a block -> (y, x) composite, its layers, and shares of dates."""
-    made = _composed(dates, params, _guide(dates, params))
+    made = dates.shared.composed.pop(dates.group, None)
+    if made is None:
+        made = _composed(dates, params, _guide(dates, params))
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality, **made.further, SHARES: made.shares}
 
@@ -98,6 +100,9 @@ def _composed(
     spec = dates.cube.spec
     names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
+    if "blue" in bands and not dates.shared.composed:
+        # Of all bands this one is wanted by both grids; corrections are made in place.
+        dates.keep_coarser("blue", bands["blue"])
     of, chosen = method(params.method), params.method_params()
     brought = deciding_bands(spec, dates.entries, dates.group, of, chosen)
     deciding = {name: dates.read(name) for name in brought}
@@ -135,9 +140,11 @@ def _guide(dates: BlockDates, params: SynthesisParams) -> NDArray[np.int16] | No
         return None
     if not _bands(spec, dates.entries, coarsest):
         return None
-    chosen = _composed(replace(dates, group=coarsest), params, None).chosen
+    made = _composed(replace(dates, group=coarsest), params, None)
+    # Its turn comes next; should it be taken from before, this is dropped with the block.
+    dates.shared.composed[coarsest] = made
     factor = spec.groups[coarsest] // spec.groups[dates.group]
-    return chosen.repeat(factor, axis=0).repeat(factor, axis=1)
+    return made.chosen.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def deciding_bands(

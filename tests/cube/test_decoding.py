@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cube import decoding
 from cube.classes import (
     CLEAR,
     CLOUD,
@@ -145,6 +146,28 @@ def test_the_dates_asked_for_come_in_their_order(scl: Cube) -> None:
     np.testing.assert_array_equal(found, whole[[2, 0]])
     none = read_classes(scl, [], MaskReading("scl"), "r10m", (slice(3, 8), slice(0, 5)))
     assert none.shape == (0, 5, 5)
+
+
+@pytest.mark.parametrize(("at_once", "rasters"), [(2 * 44 * 48, 3), (2 * 44 * 48 - 1, 6)])
+def test_dates_with_the_same_rasters_are_read_together_and_decoded_as_each_alone(
+    maja: Cube, monkeypatch: pytest.MonkeyPatch, at_once: int, rasters: int
+) -> None:
+    first, _second, without = maja.valid_dates
+    reading = MaskReading("clm", buffer=25)
+    (one,) = read_classes(maja, [first], reading, "r20m", WHOLE["r20m"])
+    asked: list[str] = []
+    read = Cube.read
+
+    def counted(cube: Cube, group: str, name: str, slots: list[int], window: Window) -> Array:
+        asked.append(name)
+        return read(cube, group, name, slots, window)
+
+    monkeypatch.setattr(decoding, "AT_ONCE", at_once)
+    monkeypatch.setattr(Cube, "read", counted)
+    found = read_classes(maja, [first, first, without], reading, "r20m", WHOLE["r20m"])
+    np.testing.assert_array_equal(found, np.stack([one, one, np.zeros_like(one)]))
+    assert (one == CLOUD).any()
+    assert len(asked) == rasters
 
 
 def test_at_10_m_each_pixel_of_20_m_is_four(scl: Cube) -> None:

@@ -151,6 +151,17 @@ def test_a_block_is_read_as_stored_in_the_order_of_the_slots(path: Path) -> None
     assert block[:, 0, 0].tolist() == [4, 2]
 
 
+def test_of_dates_that_are_read_together_the_damaged_one_is_named(path: Path) -> None:
+    for day in range(4):
+        commit(path, day, day + 1)
+    (file,) = (f for f in (path / "r20m" / "scl" / "c" / "2").rglob("*") if f.is_file())
+    file.write_bytes(b"\0" * file.stat().st_size)
+    window = (slice(0, 32), slice(0, 32))
+    with pytest.raises(StoreError, match="cannot read scl of 1970-01-03 in"):
+        open_store(path).read("r20m", "scl", [0, 1, 2, 3], window)
+    assert open_store(path).read("r20m", "scl", [0, 1], window)[:, 0, 0].tolist() == [1, 2]
+
+
 @pytest.mark.parametrize("sharded", [True, False])
 def test_a_cube_larger_than_a_chunk_round_trips(tmp_path: Path, sharded: bool) -> None:
     extent = Extent(32631, 574680, 5622440 - 7000, 574680 + 11280, 5622440)  # 700 x 1128 at 10 m

@@ -13,11 +13,14 @@ from pyproj import Transformer
 from catalog.extension import validate_fields
 from catalog.search import Query
 from cube.place import Place
-from cube.store import open_store
-from cube.synthesis import methods
-from jobs import period_job
+from cube.store import Cube, open_store
+from cube.synthesis import Composite, Method, methods
+from jobs import period_job, synthesis
+from jobs.compositing import make_block
 from jobs.explain_month import explain_month
+from jobs.registry import find_job
 from jobs.reproduction import reproduce
+from jobs.requests import parse_request
 from jobs.simulate.season import SeasonFiles
 from jobs.workspace import Workspace, open_workspace
 
@@ -123,6 +126,38 @@ def test_both_grids_show_the_same_date(workspace: Workspace, name: str) -> None:
     coarse = layer(item, "date_20m").repeat(2, axis=0).repeat(2, axis=1)
     # A 20 m mask, and no band that lacks data alone: everywhere.
     assert np.array_equal(layer(item, "date"), coarse)
+
+
+@pytest.mark.parametrize("name", ["medoid", "wasp"])
+def test_a_block_composes_each_grid_once_and_decodes_its_mask_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    composed: list[tuple[int, ...]] = []
+    read: list[tuple[str, str]] = []
+    compose, take = synthesis.composite, Cube.read
+
+    def counted(
+        of: Method, params: Any, period: Any, bands: Any, classes: Any, *more: Any, **its: Any
+    ) -> Composite:
+        composed.append(classes.shape[1:])
+        return compose(of, params, period, bands, classes, *more, **its)
+
+    def noted(cube: Cube, group: str, name: str, *where: Any) -> np.ndarray[Any, Any]:
+        read.append((group, name))
+        return take(cube, group, name, *where)
+
+    monkeypatch.setattr(synthesis, "composite", counted)
+    monkeypatch.setattr(Cube, "read", noted)
+    job = find_job("synthesis")
+    planned = job.plan(workspace, parse_request(job, {**MAY, "method": name, "name": "once"}))
+    assert isinstance(planned, list)
+    (unit,) = planned[1].stages[1].units
+    assert make_block(unit.payload)["2020-05"]["taken"] == 0
+    spec = open_store(workspace.cubes / "31TCJ.zarr").spec
+    assert sorted(composed) == [spec.shape("r20m"), spec.shape("r10m")]
+    assert read.count(("r20m", "scl")) == 1
+    # A medoid of the 20 m grid decides by all bands and comes first.
+    assert read.count(("r10m", "blue")) == (2 if name == "medoid" else 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
