@@ -272,3 +272,28 @@ def test_every_control_has_a_name(opened: Opened) -> None:
         .map(e => e.outerHTML)"""
     )
     assert nameless == []
+
+
+def test_the_operations_are_described_without_another_host(address: str, browser: Browser) -> None:
+    said: list[str] = []
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((address, "data:")) else said.append(r.url),
+        )
+        links = page.request.get(address).json()["links"]
+        (docs,) = (link["href"] for link in links if link["rel"] == "service-doc")
+        page.goto(docs)
+        shown = page.locator(".opblock-summary-path")
+        expect(shown.filter(has_text="/series/{tile}")).to_have_count(1)
+        described = page.request.get(f"{address}/api").json()["paths"]
+        assert shown.count() == sum(len(methods) for methods in described.values())
+        page.locator(".opblock", has_text="/healthz").locator(".opblock-summary").click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        answer = page.locator(".live-responses-table tbody .response-col_description").first
+        expect(answer).to_contain_text('"status": "ok"')
+    assert said == []
