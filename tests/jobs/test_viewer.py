@@ -160,6 +160,9 @@ def test_two_methods_meet_at_a_line(opened: Opened) -> None:
     assert max(clips[0]) - min(clips[0]) == pytest.approx(width / 4, abs=1)
     assert max(clips[1]) - min(clips[1]) == pytest.approx(width * 3 / 4, abs=1)
     assert "swipe=250" in page.url
+    page.get_by_label("On the right").select_option("wasp~scl")
+    page.locator("#period2").select_option("")  # of one method the same month would show nothing
+    expect(page.locator("#right-name")).to_have_text("Jun 2019, wasp, mask scl")
 
 
 def test_a_click_draws_the_series_of_a_pixel(opened: Opened) -> None:
