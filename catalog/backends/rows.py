@@ -75,11 +75,11 @@ def encoded(document: Mapping[str, Any]) -> str:
     """Document -> JSON text; ``CatalogError`` for what JSON cannot hold."""
     try:
         text = orjson.dumps(document, option=_AS_JSON)
-        # orjson writes NaN as null: where there is one, the strict encoder, which is slower, says.
-        if b"null" not in text:
+        # orjson writes NaN as null, which read again is not the same.
+        if b"null" not in text or orjson.loads(text) == document:
             return text.decode()
     except orjson.JSONEncodeError:
-        pass  # also integers of more than 64 bits, which the other one knows
+        pass  # also for integers of more than 64 bits, which the slower one below knows
     return _strictly_encoded(document)
 
 

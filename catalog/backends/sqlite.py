@@ -125,7 +125,7 @@ class SqliteCatalog:
         """Create or replace items, all or none of them."""
         # Encoded before the lock is taken: `items` may come slowly, from a network.
         rows = [Row(item) for item in items]
-        tally = Tally()
+        tally, added = Tally(), _Added()
         with self._errors(), self._transaction() as db:
             known = {name for (name,) in db.execute("SELECT id FROM collections")}
             for row in rows:
@@ -134,7 +134,8 @@ class SqliteCatalog:
                         f"item {row.id!r}: no collection {row.collection!r} in {self._path}; "
                         "upsert the collection before its items"
                     )
-                _upsert(db, row, tally, check)
+                _upsert(db, row, tally, added, check)
+            db.executemany(_TALLIED, added.rows())
         return tally.counts()
 
     def item(self, collection_id: str, item_id: str) -> Document:
@@ -303,7 +304,25 @@ def _since(db: sqlite3.Connection, query: Query) -> int | None:
     return ticks(start) - int(longest or 0)
 
 
-def _upsert(db: sqlite3.Connection, row: Row, tally: Tally, check: Check | None) -> None:
+class _Added:
+    """What a write adds to the tallies of collections."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, tuple[int, int]] = {}
+
+    def note(self, collection: str, count: int, length: int) -> None:
+        """So many more items, of a period of that length."""
+        items, longest = self._items.get(collection, (0, 0))
+        self._items[collection] = items + count, max(longest, length)
+
+    def rows(self) -> list[tuple[str, int, int]]:
+        """Collection, items more, longest period."""
+        return [(name, *values) for name, values in self._items.items()]
+
+
+def _upsert(
+    db: sqlite3.Connection, row: Row, tally: Tally, added: _Added, check: Check | None
+) -> None:
     found = db.execute(_FOUND, (row.collection, row.id)).fetchone()
     allowed(check, found and found[1], row.text)
     if tally.same(found and found[1], row.text):
@@ -313,6 +332,7 @@ def _upsert(db: sqlite3.Connection, row: Row, tally: Tally, check: Check | None)
     if found is not None:
         text = keeping_created(found[1], text)
         item = decoded(text)
+    added.note(row.collection, int(found is None), t1 - t0)
     columns = (t0, t1, row.tile, *(value_of(item, *each) for each in _SAID), _is_superseded(item))
     if found is None:
         rid = db.execute(_NEW, (row.collection, row.id, *columns)).lastrowid
@@ -363,6 +383,8 @@ _NEW = """INSERT INTO items (collection, id, t0, t1, tile, cloud, level, superse
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _CHANGED = """UPDATE items SET t0 = ?, t1 = ?, tile = ?, cloud = ?, level = ?, superseded = ?
     WHERE rid = ?"""
+_TALLIED = """INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE
+    SET items = items + excluded.items, longest = max(longest, excluded.longest)"""
 _LONGEST = """SELECT max(longest) FROM tallies
     WHERE ? = '[]' OR collection IN (SELECT value FROM json_each(?))"""
 _CONTENT = "SELECT content FROM documents WHERE rid = ?"
