@@ -25,6 +25,7 @@ from catalog.backends.sqlite_query import (
     LEVEL,
     PAGE,
     candidates,
+    in_order_of_cloud,
     source,
     tallied,
     where,
@@ -274,7 +275,7 @@ class _Asked:
         if query.token is not None:
             place, back = read_token(query.token, keys)
             asked = f"{asked} AND {beyond(keys, place, PAGE, values, back=back)}"
-        order = order_by(keys, PAGE, back=back)
+        order = order_by(keys, COUNT if in_order_of_cloud(query) else PAGE, back=back)
         text = f"SELECT rid FROM {source(asked, order)} WHERE {asked} ORDER BY {order}"
         if not self._few:
             text += " LIMIT ?"

@@ -3,11 +3,12 @@
 import json
 import re
 import sqlite3
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from catalog.backends.filter_sql import Values
+from catalog.backends.filter_sql import GRID_CODE, Values
 from catalog.filters import evaluation
 from catalog.filters.tree import (
     CLOUD_COVER,
@@ -21,8 +22,6 @@ from catalog.filters.tree import (
 from catalog.footprint import Bbox, halves, intersects, relates, stated_bounds
 from catalog.moments import moment_of
 from catalog.queryables import Kind
-
-GRID_CODE = ("properties", "grid:code")
 
 
 class SqliteDialect:
@@ -79,8 +78,10 @@ class SqliteDialect:
         found = f"{text} IN (SELECT value FROM json_each(?))"
         if isinstance(value, Property) and value.path == GRID_CODE:
             tiles = [str(code).removeprefix("MGRS-") for code in json.loads(members)]
-            values.append(json.dumps(tiles))
-            return f"({found} AND tile IN (SELECT value FROM json_each(?)))"
+            # One alone lets the index give the order too.
+            values.append(tiles[0] if len(tiles) == 1 else json.dumps(tiles))
+            among = "= ?" if len(tiles) == 1 else "IN (SELECT value FROM json_each(?))"
+            return f"({found} AND tile {among})"
         return f"({found})"
 
     def array(self, op: str, own: Property, stated: str, values: Values) -> str:
@@ -131,11 +132,14 @@ def add_functions(connection: sqlite3.Connection) -> None:
         connection.create_function(name, count, function, deterministic=True)
 
 
+# Scenes of a tile have few outlines between them.
+@lru_cache(maxsize=4096)
 def _touches(outline: str, west: float, south: float, east: float, north: float) -> bool:
     """Whether an item's geometry meets a bbox, exactly."""
     return intersects(orjson.loads(outline), (west, south, east, north))
 
 
+@lru_cache(maxsize=4096)
 def _relates(outline: str, predicate: str, geometry: str) -> bool:
     return relates(orjson.loads(outline), predicate, geometry)
 

@@ -9,7 +9,7 @@ from catalog.backends.sqlite_filter import SqliteDialect
 from catalog.filters.tree import CLOUD_COVER, Property
 from catalog.footprint import Bbox, halves, stated_bounds
 from catalog.moments import ticks
-from catalog.search import Interval, Query
+from catalog.search import Interval, Query, SortKey
 
 LEVEL = Property(("properties", "clearcube:level"), "text")
 
@@ -59,6 +59,15 @@ def tallied(query: Query) -> tuple[str, Values] | None:
     )
 
 
+def in_order_of_cloud(query: Query) -> bool:
+    """Whether the index of cloud cover is to give the order, and nothing else is to be gone by."""
+    chosen = query.ids or query.tiles or query.datetime or query.bbox or query.intersects
+    return not chosen and query.sortby[:1] in (
+        (SortKey(CLOUD_COVER),),
+        (SortKey(CLOUD_COVER, descending=True),),
+    )
+
+
 def where(
     query: Query, dialect: SqliteDialect, *, few: bool = False, since: int | None = None
 ) -> tuple[str, Values]:
@@ -69,12 +78,13 @@ def where(
     parts: list[str] = ["1"]
     values: Values = []
     # A plus keeps SQLite from using the index of a column.
-    sign = "+" if few else ""
+    plain = "+" if few else ""
     for column, wanted in (
         ("collection", query.collections),
         ("id", query.ids),
         ("tile", query.tiles),
     ):
+        sign = "+" if column == "collection" and in_order_of_cloud(query) else plain
         if len(wanted) == 1:
             # Lets the index give the order too, which a list of values does not.
             parts.append(f"{sign}{column} = ?")
@@ -91,7 +101,7 @@ def where(
         parts.append(f"{dialect.property(CLOUD_COVER)} <= ?")
         values.append(query.max_cloud)
     for text, value in _times(query.datetime, "t1 >= ?", "t0 < ?"):
-        parts.append(f"{sign}{text}")
+        parts.append(f"{plain}{text}")
         values.append(value)
     if since is not None and not few:
         parts.append("t0 >= ?")
