@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -21,8 +22,8 @@ OWN_LINKS = frozenset(("self", "root", "parent", "collection", "items", "queryab
 def shown_item(item: Mapping[str, Any], base: str) -> Document:
     """Item -> with its links and the addresses of its assets here."""
     collection, name = str(item["collection"]), str(item["id"])
-    home = f"{base}collections/{quote(collection)}"
-    own = f"{home}/items/{quote(name)}"
+    home = f"{base}collections/{_step(collection)}"
+    own = f"{home}/items/{_step(name)}"
     links = [
         {"rel": "self", "type": GEOJSON, "href": own},
         {"rel": "parent", "type": "application/json", "href": home},
@@ -35,7 +36,7 @@ def shown_item(item: Mapping[str, Any], base: str) -> Document:
 
 def shown_collection(collection: Mapping[str, Any], base: str) -> Document:
     """Collection -> with its links here."""
-    own = f"{base}collections/{quote(str(collection['id']))}"
+    own = f"{base}collections/{_step(str(collection['id']))}"
     links = [
         {"rel": "self", "type": "application/json", "href": own},
         {"rel": "parent", "type": "application/json", "href": base},
@@ -105,7 +106,13 @@ def plain_address(href: str) -> str:
 
 def asset_address(base: str, collection: str, item: str, key: str) -> str:
     """Where an asset is served."""
-    return f"{base}assets/{quote(collection)}/{quote(item)}/{quote(key, safe='')}"
+    return f"{base}assets/{_step(collection)}/{_step(item)}/{_step(key)}"
+
+
+@lru_cache(maxsize=4096)
+def _step(name: str) -> str:
+    """A name as a step of an address."""
+    return quote(name, safe="")
 
 
 def etag_of(document: Mapping[str, Any]) -> str:
@@ -121,16 +128,17 @@ def answer(document: Any, media_type: str = "application/json", status: int = 20
 
 def _shown_assets(item: Mapping[str, Any], base: str) -> Document:
     shown = {}
+    home = asset_address(base, str(item["collection"]), str(item["id"]), "")
     for key, asset in item.get("assets", {}).items():
         href = asset.get("href", "")
         if local_file(href) is not None:
-            address = asset_address(base, str(item["collection"]), str(item["id"]), key)
+            address = f"{home}{_step(key)}"
             bands = href.partition("?")[2] if href.startswith("vrt://") else ""
             asset = {**asset, **{name: address for name in _PATHS if name in asset}}
             # GDAL reads the band of a file with several; others find the number beside.
             asset["href"] = f"vrt:///vsicurl/{address}?{bands}" if bands else address
-        elif href != unsigned(href):
-            asset = {**asset, "href": unsigned(href)}  # clients have signers of their own
+        elif (plain := unsigned(href)) != href:
+            asset = {**asset, "href": plain}  # clients have signers of their own
         shown[key] = asset
     return shown
 

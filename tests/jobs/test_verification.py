@@ -65,10 +65,11 @@ def flip(path: Path, at: int = -1) -> None:
 def edit(workspace: Workspace, name: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a document behind the catalogue's back."""
     with sqlite3.connect(workspace.settings.workspace / "catalog.db") as db:
-        (text,) = db.execute("SELECT content FROM items WHERE id = ?", (name,)).fetchone()
+        (rid,) = db.execute("SELECT rid FROM items WHERE id = ?", (name,)).fetchone()
+        (text,) = db.execute("SELECT content FROM documents WHERE rid = ?", (rid,)).fetchone()
         document = json.loads(text)
         change(document)
-        db.execute("UPDATE items SET content = ? WHERE id = ?", (json.dumps(document), name))
+        db.execute("UPDATE documents SET content = ? WHERE rid = ?", (json.dumps(document), rid))
     db.close()
 
 
