@@ -15,6 +15,7 @@ from cube.landscape import Landscape, build_landscape
 from cube.opinions import MaskErrors
 from cube.sky import Angles, CloudLayer, sun_position
 from cube.testing import Scene, simulate_scene, swath
+from jobs.simulate.directions import delivery_angles
 from jobs.simulate.products import write_muscate, write_safe_l1c, write_safe_l2a
 from jobs.simulate.truth import DateTruth, write_truth
 
@@ -139,7 +140,7 @@ def season_passes(season: Season) -> list[Pass]:
 
 
 def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
-    """The scene of one acquisition, without any file."""
+    """The scene of one acquisition, without any file: seen along the angles that its products tell."""
     shape = (season.size, season.size)
     observed: NDArray[np.bool_] = np.ones(shape, dtype=np.bool_)
     if each.relative_orbit == EASTERN_ORBIT:
@@ -152,6 +153,7 @@ def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
         seed=season.seed * 1000 + each.number,
         observed=observed,
         errors=season.errors,
+        directions=delivery_angles(_delivery(season, each, season.baseline)),
     )
 
 
