@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform as transform_points
 
 from catalog.product_text import Delivery, absolute_orbit
-from cube.landscape import Landscape, build_landscape
+from cube.landscape import SURFACE_BANDS, Landscape, build_landscape
 from cube.opinions import MaskErrors
 from cube.sky import Angles, CloudLayer, sun_position
 from cube.testing import Scene, simulate_scene, swath
@@ -139,7 +139,9 @@ def season_passes(season: Season) -> list[Pass]:
     return [replace(each, number=number) for number, each in enumerate(delivered)]
 
 
-def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
+def season_scene(
+    season: Season, landscape: Landscape, each: Pass, bands: tuple[str, ...] = SURFACE_BANDS
+) -> Scene:
     """The scene of one acquisition, without any file: seen along the angles that its products tell."""
     shape = (season.size, season.size)
     observed: NDArray[np.bool_] = np.ones(shape, dtype=np.bool_)
@@ -153,6 +155,7 @@ def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
         seed=season.seed * 1000 + each.number,
         observed=observed,
         errors=season.errors,
+        bands=bands,
         directions=delivery_angles(_delivery(season, each, season.baseline)),
     )
 
