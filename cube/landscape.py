@@ -189,10 +189,15 @@ def coarsen(fine: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return means
 
 
-def fractal(shape: tuple[int, int], rng: np.random.Generator, slope: float) -> NDArray[np.float32]:
-    """(rows, columns) -> (y, x) float32 periodic noise of mean 0, deviation 1, power 1/f^(2 slope)."""
+def fractal(
+    shape: tuple[int, int], rng: np.random.Generator, slope: float, largest: float = np.inf
+) -> NDArray[np.float32]:
+    """(rows, columns) -> (y, x) float32 periodic noise of mean 0, deviation 1, power 1/f^(2 slope).
+
+    Waves longer than ``largest`` pixels are as strong as those of that length.
+    """
     rows, columns = shape
-    radius = _frequencies(rows, columns)
+    radius = np.maximum(_frequencies(rows, columns), np.float32(max(shape) / largest))
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     spectrum *= radius ** np.float32(-slope)
     spectrum[0, 0] = 0

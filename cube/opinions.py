@@ -128,6 +128,8 @@ def degraded_classes(
         if not 0 <= rate <= 1:
             raise MaskError(f"{name} is a share of pixels between 0 and 1, not {rate}")
     called = true_classes(landscape, sky, observed, factor)
+    if not omission and not commission:
+        return called
     dimmed = _blurred(coarsen(np.maximum(sky.opacity, sky.shadow), factor))
     water = coarsen((landscape.cover == COVERS.index("water")).astype(np.float32), factor) > 0.5
     missed, blobs = (fractal(called.shape, rng, slope=1.6) for _ in range(2))

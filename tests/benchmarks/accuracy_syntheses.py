@@ -11,6 +11,7 @@ sensor in the zenith would see on the 15th (``jobs.simulate.month_series``).
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -199,9 +200,7 @@ def crossover(found: Mapping[Key, Found], kind: str, mean: str, name: str) -> st
     ]
     if ahead[0] <= 0:
         return "always" if max(ahead) <= 0 else "from 0"
-    for (low, high), (before, after) in zip(
-        zip(RATES, RATES[1:], strict=False), zip(ahead, ahead[1:], strict=False), strict=True
-    ):
+    for (low, high), (before, after) in zip(pairwise(RATES), pairwise(ahead), strict=True):
         if after <= 0:
             return f"{100 * (low + (high - low) * before / (before - after)):.1f} %"
     return "never"
