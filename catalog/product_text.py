@@ -4,6 +4,7 @@
 Nothing here touches pixels or disks.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,13 @@ GRID_STEP = 5000
 
 GRID_NODES = 23
 """Nodes along each side of an angle grid: 22 steps of 5 km span a tile of 109.8 km."""
+
+_GRID_PIXELS = GRID_STEP // 10
+"""Pixels of 10 m from node to node."""
+
+_TRACK_REACH = 700_000
+"""Metres from the track over the tangent of the zenith: the orbit's 786 km, less an eighth for the
+curvature of the earth, which turns the ground away from the sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,16 +233,19 @@ def absolute_orbit(platform: str, relative_orbit: int, day: datetime) -> int | N
 
 
 def sun_grid(delivery: Delivery, angle: str) -> list[str]:
-    """23 lines of 23 numbers: the sun's ``zenith`` or ``azimuth``, degrees, every 5 km."""
-    middle = (GRID_NODES - 1) / 2
+    """23 lines of 23 numbers: the sun's ``zenith`` or ``azimuth``, degrees, every 5 km.
+
+    In the middle of the raster they are the delivery's own, as all grids are.
+    """
     if angle == "zenith":
         # 5 km southward lower the sun's zenith angle by 0.045 degrees of latitude.
         start, down, right = delivery.sun_zenith, -0.045, -0.012
     else:
         start, down, right = delivery.sun_azimuth, 0.035, 0.062
+    rows, columns = (side / (2 * _GRID_PIXELS) for side in (delivery.rows, delivery.columns))
     return [
         " ".join(
-            f"{start + down * (row - middle) + right * (column - middle):.6g}"
+            f"{start + down * (row - rows) + right * (column - columns):.6g}"
             for column in range(GRID_NODES)
         )
         for row in range(GRID_NODES)
@@ -242,7 +253,10 @@ def sun_grid(delivery: Delivery, angle: str) -> list[str]:
 
 
 def view_grids(delivery: Delivery, band: SpectralBand) -> dict[int, tuple[list[str], list[str]]]:
-    """Detector -> zenith and azimuth lines of a band, NaN where the detector does not look."""
+    """Detector -> zenith and azimuth lines of a band, NaN where the detector does not look.
+
+    Zenith grows away from the track, on either side, and the azimuth points back to it.
+    """
     # Detectors are slanted strips along the track, which falls 13 degrees westward to the south.
     borders = (-1e9, 11.5 + 0.12 * band.index / 12, 1e9)
     grids: dict[int, tuple[list[str], list[str]]] = {}
@@ -251,17 +265,30 @@ def view_grids(delivery: Delivery, band: SpectralBand) -> dict[int, tuple[list[s
         azimuths: list[str] = []
         for row in range(GRID_NODES):
             inside = [left <= column + 0.23 * (row - 11) < right for column in range(GRID_NODES)]
-            zeniths.append(_line(inside, delivery.view_zenith + 0.002 * band.index, 0.05))
-            azimuths.append(_line(inside, delivery.view_azimuth + 0.4 * (detector - 5.5), 0.02))
+            views = [_view(delivery, row, column) for column in range(GRID_NODES)]
+            zeniths.append(_line(inside, [zenith + 0.002 * band.index for zenith, _ in views]))
+            azimuths.append(
+                _line(inside, [(azimuth + 0.4 * (detector - 5.5)) % 360 for _, azimuth in views])
+            )
         grids[detector] = (zeniths, azimuths)
     return grids
 
 
-def _line(inside: Iterable[bool], start: float, step: float) -> str:
-    """One row of a grid, varying slowly along it."""
+def _view(delivery: Delivery, row: int, column: int) -> tuple[float, float]:
+    """Zenith and azimuth of the way from a node to the sensor, which scans across its track."""
+    toward = math.radians(delivery.view_azimuth)
+    east = GRID_STEP * column - 5 * delivery.columns
+    north = 5 * delivery.rows - GRID_STEP * row
+    middle = _TRACK_REACH * math.tan(math.radians(delivery.view_zenith))
+    to_track = middle - east * math.sin(toward) - north * math.cos(toward)
+    zenith = math.degrees(math.atan(abs(to_track) / _TRACK_REACH))
+    return zenith, delivery.view_azimuth if to_track >= 0 else delivery.view_azimuth + 180
+
+
+def _line(inside: Iterable[bool], angles: Iterable[float]) -> str:
+    """One row of a grid."""
     return " ".join(
-        f"{start + step * (column - 11):.6g}" if seen else "NaN"
-        for column, seen in enumerate(inside)
+        f"{angle:.6g}" if seen else "NaN" for seen, angle in zip(inside, angles, strict=True)
     )
 
 
