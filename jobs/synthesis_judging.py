@@ -65,6 +65,9 @@ REFERENCE_DAYS = 91
 
 NDVI = "ndvi"
 
+HALO = 2
+"""Pixels of the coarsest group around a block: squares of 3 x 3 of what is itself told from them."""
+
 CACHE = 64 << 20
 """Bytes of layers that are kept: what a period is before the next it is again after the last."""
 
@@ -190,8 +193,8 @@ def judge_block(
 ) -> dict[str, Verdict]:
     """Syntheses of a period, all on the same observations, over a block -> a verdict each.
 
-    What lies around the block is read with it, one pixel of the coarsest group, so that neighbours
-    across its edges are seen once and blocks of any size come to the same.
+    What lies around the block is read with it, so that neighbours across its edges are seen once and
+    blocks of any size come to the same.
     """
     verdicts = {each.name: Verdict() for each in judged}
     finest: dict[str, str] = {}
@@ -221,7 +224,7 @@ class Ground:
         spec = bench.spec
         self.suffix = "" if group == next(iter(spec.groups)) else f"_{spec.groups[group]}m"
         factor, shape = spec.factor(group), spec.shape(group)
-        self.window = _widened(block.window(factor), factor, shape)
+        self.window = _widened(block.window(factor), HALO * factor, shape)
         self.core: Window = _inside(block.window(factor), self.window)
         self.numbers = bench.areas.numbers(spec, group, self.window)
         self.area: Where = self.numbers > 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from catalog.backends.base import Document
 from catalog.collections import synthesis_collection
@@ -19,7 +20,7 @@ from cube.periods import Period
 from cube.quality import CLOUD_STEP, SHADOW_SHARE, TOLERANCE
 from cube.spec import Spec
 from cube.synthesis import method
-from jobs.errors import RequestError
+from jobs.errors import RequestError, fault
 from jobs.judged_areas import Areas, read_areas
 from jobs.left_out import GatheredClouds, leave_out
 from jobs.memory import BlockLoad, block_side
@@ -136,7 +137,10 @@ def validate_synthesis(
     where a PNG is written. ``RequestError`` where there is nothing to judge.
     """
     tile = normalise_tile(tile)
-    asked = PeriodParams(tile=tile, datetime=datetime, period=period)
+    try:
+        asked = PeriodParams(tile=tile, datetime=datetime, period=period)
+    except ValidationError as error:
+        raise RequestError(fault(error)) from None
     trial = _trial(workspace, asked, methods, masks, reference, areas, truth, nearest)
     dates: dict[str, Document] = {}
     notes: list[str] = []

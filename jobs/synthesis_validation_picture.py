@@ -1,6 +1,7 @@
 """The picture of a validation of syntheses: period by period, and what stands out in all."""
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -73,10 +74,12 @@ def _draw_periods(axes: "Axes", title: str, figure_of: Figure, found: Mapping[st
             None if label not in one["per_period"] else figure_of(one["per_period"][label])
             for label in labels
         ]
-        at = [i for i, value in enumerate(values) if value is not None]
         colour, line = style(name, names)
-        marks = [value for value in values if value is not None]
-        axes.plot(at, marks, line, color=colour, marker=".", linewidth=1.1, label=name)
+        # Lines break where there is nothing to judge.
+        marks = [math.nan if value is None else value for value in values]
+        axes.plot(
+            range(len(labels)), marks, line, color=colour, marker=".", linewidth=1.1, label=name
+        )
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_xticks(range(len(labels)), labels, rotation=60, fontsize=8)
@@ -95,6 +98,7 @@ def _draw_all(axes: "Axes", title: str, figure_of: Figure, syntheses: Mapping[st
         axes.barh(row, value, color=style(name, names)[0], height=0.7)
         axes.text(value, row, f" {value:.3g}", va="center", fontsize=7)
     axes.set_yticks(range(len(syntheses)), list(syntheses), fontsize=8)
+    axes.tick_params(left=False)
     axes.set_ylim(len(syntheses) - 0.5, -0.5)
     axes.margins(x=0.3)
     axes.set_xlim(left=0)

@@ -1,6 +1,6 @@
 """``clearcube validate synthesis``: methods and masks side by side."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,12 +231,7 @@ def _periods(found: Mapping[str, Any]) -> Iterator[str]:
     ]
     yield from table(["clear date", *labels], days)
     yield "  left out: the nearest to the centre; compared: for steps and noise"
-    for head, figure in (
-        ("gaps %", lambda one: percent(one["gaps"]["share"])),
-        ("cloud %", lambda one: percent(one["residual"]["cloud"])),
-        ("(clear) %", lambda one: percent(one["residual"]["cloud_by_darkest_clear"])),
-        ("RMSE", lambda one: number(one["mean_of_bands"]["fidelity"].get("rmse"), 4)),
-    ):
+    for head, figure in _FIGURES.items():
         rows = [
             [
                 name,
@@ -246,3 +241,11 @@ def _periods(found: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield ""
         yield from table([head, *labels], rows)
+
+
+_FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "gaps %": lambda one: percent(one["gaps"]["share"]),
+    "cloud %": lambda one: percent(one["residual"]["cloud"]),
+    "(clear) %": lambda one: percent(one["residual"]["cloud_by_darkest_clear"]),
+    "RMSE": lambda one: number(one["mean_of_bands"]["fidelity"].get("rmse"), 4),
+}
