@@ -63,6 +63,9 @@ GROUND = (CLEAR, WATER)
 REFERENCE_DAYS = 91
 """Days to either side of the centre whose clear observations are the reference: three months."""
 
+COMPARED_DAYS = 23
+"""Days from the centre within which the date lies that steps and noise are held against."""
+
 NDVI = "ndvi"
 
 HALO = 2
@@ -190,19 +193,28 @@ def judge_block(
     block: Block,
     files: LayerFiles,
     clouds: GatheredClouds,
-) -> dict[str, Verdict]:
+) -> tuple[dict[str, Verdict], Residual]:
     """Syntheses of a period, all on the same observations, over a block -> a verdict each.
+
+    And what the rule of clouds and shadows says of the clear date itself: changes of the ground that
+    it takes for them, which no synthesis can be blamed for.
 
     What lies around the block is read with it, so that neighbours across its edges are seen once and
     blocks of any size come to the same.
     """
     verdicts = {each.name: Verdict() for each in judged}
     finest: dict[str, str] = {}
+    mistaken = Residual()
     for group in bench.spec.groups:
         held = [each for each in judged if _bands(bench.spec, group, each.item)]
         if not held:
             continue
         ground = Ground(bench, group, block)
+        if bench.compared is not None and ground.has("blue") and ground.has("nir"):
+            blue, nir = (ground.clear_date(bench.compared, name) for name in ("blue", "nir"))
+            reach = timedelta(days=COMPARED_DAYS)
+            window = bench.period.centre - reach, bench.period.centre + reach
+            mistaken.add(_residual(ground, blue, nir, window, ground.own))
         for each in held:
             view = View(ground, each, files)
             verdict = verdicts[each.name]
@@ -210,7 +222,7 @@ def judge_block(
                 _judge_layers(ground, view, verdict)
             _judge_bands(ground, view, verdict)
             _judge_fidelity(ground, view, clouds, verdict)
-    return verdicts
+    return verdicts, mistaken
 
 
 # --- the ground ------------------------------------------------------------------------------------
@@ -347,25 +359,23 @@ def _judge_layers(ground: Ground, view: View, verdict: Verdict) -> None:
     window = view.judged.month.window
     verdict.gaps.add(gaps(view.layer("clear_count"), view.layer("total_count"), ground.own))
     if {"blue", "nir"} <= set(view.names):
-        least, least_clear, snow = ground.darkest(window)
         # Snow that the reference sees too is bright by right.
-        judged = ground.own & ~((view.status == STATUS_SNOW) & snow)
-        verdict.residual.add(
-            residual(
-                view.band("blue"),
-                view.band("nir"),
-                ground.median("blue"),
-                ground.median("nir"),
-                least,
-                least_clear,
-                judged,
-            )
-        )
+        snow = (view.status == STATUS_SNOW) & ground.darkest(window)[2]
+        blue, nir = view.band("blue"), view.band("nir")
+        verdict.residual.add(_residual(ground, blue, nir, window, ground.own & ~snow))
     days, weight = view.layer("date"), view.layer("weight")
     centre = day_number(ground.bench.period.centre)
     verdict.distance.add(date_distance(days, weight, centre, ground.own))
     shown = ground.area & (view.status >= STATUS_SNOW)
     verdict.texture.add(date_texture(days, shown, ground.core))
+
+
+def _residual(
+    ground: Ground, blue: Dn, nir: Dn, window: tuple[date, date], area: Where
+) -> Residual:
+    least, least_clear, _ = ground.darkest(window)
+    medians = ground.median("blue"), ground.median("nir")
+    return residual(blue, nir, *medians, least, least_clear, area)
 
 
 def _judge_bands(ground: Ground, view: View, verdict: Verdict) -> None:

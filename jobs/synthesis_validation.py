@@ -17,7 +17,7 @@ from cube.bands import REFLECTANCE_SCALE
 from cube.classes import NAMES
 from cube.grid import Block, blocks
 from cube.periods import Period
-from cube.quality import CLOUD_STEP, SHADOW_SHARE, TOLERANCE
+from cube.quality import CLOUD_STEP, SHADOW_SHARE, TOLERANCE, Residual
 from cube.spec import Spec
 from cube.synthesis import method
 from jobs.errors import RequestError, fault
@@ -31,6 +31,7 @@ from jobs.seen_dates import SeenDate, SeenDates, best_mask, days_from, seen_date
 from jobs.simulate.truth import Truth
 from jobs.synthesis import PRODUCT
 from jobs.synthesis_judging import (
+    COMPARED_DAYS,
     GROUND,
     NDVI,
     REFERENCE_DAYS,
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
 
 NEAREST_DAYS = 3
 """Days from the centre within which a date is left out to judge fidelity by."""
-
-COMPARED_DAYS = 23
-"""Days from the centre within which the date lies that steps and noise are held against."""
 
 LEFT_OUT_CLEAR, COMPARED_CLEAR = 0.5, 0.9
 """Share of the areas that must be clear on the one and on the other."""
@@ -99,6 +97,8 @@ class Trial:
     truth: "SimulatedTruth | None"
     nearest: int
     """Days from the centre within which the date that is left out lies."""
+    mistaken: Residual = field(default_factory=Residual)
+    """What the rule of clouds and shadows says of the clear dates themselves."""
 
     @property
     def spec(self) -> Spec:
@@ -283,22 +283,27 @@ def _judge_period(
     bench = Bench(period, trial.reference, trial.areas, left_out, compared, truth)
     judged = list(_judged(workspace, trial, bench, notes))
     verdicts = {each.name: Verdict() for each in judged}
+    mistaken = Residual()
     side = _side(workspace, trial, bench)
     factor = max(trial.spec.factor(group) for group in trial.spec.groups)
     files = LayerFiles((side * factor) ** 2)
     for block in _blocks(trial.spec, side):
         if not _is_inside(trial, block):
             continue
-        for name, verdict in judge_block(bench, judged, block, files, clouds).items():
+        found, wrong = judge_block(bench, judged, block, files, clouds)
+        mistaken.add(wrong)
+        for name, verdict in found.items():
             verdicts[name].add(verdict)
     for candidate, account in trial.accounts.items():
         if candidate.name in verdicts:
             verdict = verdicts[candidate.name]
             account.total.add(verdict)
             account.periods[period.label] = verdict_document(verdict)
+    trial.mistaken.add(mistaken)
     return {
         "left_out": None if left_out is None else str(left_out.day),
         "compared": None if compared is None else str(compared.day),
+        "residual_of_compared": mistaken.document(),
     }
 
 
@@ -413,6 +418,7 @@ def _document(trial: Trial, dates: Mapping[str, Document], notes: Sequence[str])
             "days": REFERENCE_DAYS,
             "dates": covered,
             "dates_without_mask": all_dates - covered,
+            "residual": trial.mistaken.document(),
         },
         "thresholds": {
             "cloud": CLOUD_STEP,

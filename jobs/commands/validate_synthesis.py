@@ -112,7 +112,9 @@ def text(found: Mapping[str, Any]) -> Iterator[str]:
     """Document of ``validate_synthesis`` -> lines of its tables."""
     yield from _about(found)
     syntheses = {name: one["all"] for name, one in found["syntheses"].items()}
-    for part in (_seen, _fidelity, _neighbours):
+    yield ""
+    yield from _seen(syntheses, found["reference"]["residual"])
+    for part in (_fidelity, _neighbours):
         yield ""
         yield from part(syntheses)
     if found["truth"]:
@@ -143,7 +145,7 @@ def _about(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def _seen(syntheses: Mapping[str, Any]) -> Iterator[str]:
+def _seen(syntheses: Mapping[str, Any], mistaken: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for name, one in syntheses.items():
         residual, distance, dates = one["residual"], one["date_distance"], one["date_texture"]
@@ -161,6 +163,8 @@ def _seen(syntheses: Mapping[str, Any]) -> Iterator[str]:
                 percent(dates["different"]),
             ]
         )
+    clear = [percent(mistaken[key], 2) for key in ("cloud", "cloud_by_darkest_clear", "shadow")]
+    rows.append(["clear dates themselves", "-", "-", *clear, *["-"] * 4])
     heads = ["all periods", "gaps %", "clear", "cloud %", "(clear) %", "shadow %", "days", "sd"]
     yield from table([*heads, "local sd", "differ %"], rows)
     yield "  gaps: never seen clear; clear: times seen clear, mean; cloud, shadow: left in what shows"

@@ -25,6 +25,11 @@ from jobs.workspace import Workspace, open_workspace
 
 BOTH = ("validate", "synthesis", "--tile", "31UES", "--datetime", "2019-05/2019-06")
 
+NO_CLOUD = {
+    "judged": 4096, "cloud": 0, "cloud_by_darkest_clear": 0, "cloud_by_reference_alone": 0,
+    "shadow": 0,
+}  # fmt: skip
+
 
 def write_area(path: Path, corners: list[tuple[float, float]]) -> Path:
     """GeoJSON of one polygon; corners are metres right of and below the upper left one."""
@@ -48,11 +53,17 @@ def judged(shown: Workspace) -> dict[str, Any]:
 def test_what_it_is_held_against_is_stated(judged: dict[str, Any]) -> None:
     assert judged["reference"] == {
         "mask": "scl", "classes": ["clear", "water"], "days": 91, "dates": 4,
-        "dates_without_mask": 0,
+        "dates_without_mask": 0, "residual": NO_CLOUD | {"judged": 8192},
     }  # fmt: skip
     # The 14th is half clear and a day from the centre; the 4th is clear all over.
-    assert judged["dates"]["2019-05"] == {"left_out": "2019-05-14", "compared": "2019-05-04"}
-    assert judged["dates"]["2019-06"] == {"left_out": "2019-06-18", "compared": "2019-06-08"}
+    dates = judged["dates"]
+    assert dates["2019-05"] == {
+        "left_out": "2019-05-14", "compared": "2019-05-04", "residual_of_compared": NO_CLOUD,
+    }  # fmt: skip
+    assert (dates["2019-06"]["left_out"], dates["2019-06"]["compared"]) == (
+        "2019-06-18",
+        "2019-06-08",
+    )
     assert judged["notes"] == []
 
 
@@ -63,10 +74,7 @@ def test_gaps_and_clouds_by_hand(judged: dict[str, Any]) -> None:
         "pixels": 4096, "never_observed": 0, "share": 0, "mean_clear_count": 1.5,
         "clear_count": [0, 2048, 2048],
     }  # fmt: skip
-    assert may["residual"] == {
-        "judged": 4096, "cloud": 0, "cloud_by_darkest_clear": 0, "cloud_by_reference_alone": 0,
-        "shadow": 0,
-    }  # fmt: skip
+    assert may["residual"] == NO_CLOUD
     assert found["all"]["gaps"]["pixels"] == 8192
 
 
@@ -169,6 +177,32 @@ def test_truth_and_seams_of_a_season(simulated: Workspace, season: SeasonFiles) 
         assert one["red"]["noise"]["pixels"] > 0
     assert found["syntheses"]["medoid scl"]["all"]["bands"]["red"]["changes"]["pairs"] > 0
     assert found["syntheses"]["wasp scl"]["all"]["bands"]["red"]["changes"]["pairs"] == 0
+
+
+def test_clouds_left_are_those_that_plain_numpy_finds(simulated: Workspace) -> None:
+    found = validate_synthesis(simulated, "31TCJ", "2020-05", ["medoid"], ["scl"])
+    one = found["syntheses"]["medoid scl"]["all"]["residual"]
+    seen, item = seen_dates(simulated, "31TCJ", "scl"), item_of(simulated, "medoid")
+    everywhere = (slice(0, 96), slice(0, 96))
+    slots = [each.entry.slot for each in seen.dates]
+    classes = seen.classes(seen.dates, "r10m", everywhere)
+    clear = np.isin(classes, (1, 6))
+    blue, nir = (
+        np.ma.masked_array(stack / 10000, stack == -10000)
+        for stack in (seen.cube.read("r10m", name, slots, everywhere) for name in ("blue", "nir"))
+    )
+    usual, lit = (
+        np.ma.median(np.ma.masked_array(band, band.mask | ~clear), axis=0) for band in (blue, nir)
+    )
+    least = np.ma.masked_array(blue, blue.mask | (classes == 0)).min(axis=0)
+    shown = np.ma.masked_array(pixels(item, "blue") / 10000, pixels(item, "status") < 2)
+    judged = ~np.ma.getmaskarray(shown + usual)
+    cloud = (shown > usual + 0.04) & (shown > least + 0.04)
+    shadow = pixels(item, "nir") / 10000 < 0.6 * lit
+    assert one["judged"] == judged.sum() > 5000
+    assert one["cloud"] == pytest.approx(cloud[judged].mean(), abs=2e-4)
+    assert one["cloud"] > 0
+    assert one["shadow"] == pytest.approx(shadow[judged].mean(), abs=2e-4)
 
 
 def test_blocks_of_any_size_come_to_the_same(
