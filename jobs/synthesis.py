@@ -100,10 +100,11 @@ def _composed(
     spec = dates.cube.spec
     names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
-    if "blue" in bands and not dates.shared.composed:
-        # Of all bands this one is wanted by both grids; corrections are made in place.
-        dates.keep_coarser("blue", bands["blue"])
     of, chosen = method(params.method), params.method_params()
+    if not dates.shared.composed:
+        # Wanted by both grids; before corrections, which are made in place.
+        for name in {"blue", *of.wants(chosen)} & bands.keys():
+            dates.keep_coarser(name, bands[name])
     brought = deciding_bands(spec, dates.entries, dates.group, of, chosen)
     deciding = {name: dates.read(name) for name in brought}
     has_blue = any(v.name == "blue" for v in spec.variables)
