@@ -279,7 +279,7 @@ def _item_assets(kind: str) -> Document:
         }
     if kind == CUBES:
         return {
-            key: _asset(key, "data", media_type="application/vnd+zarr") for key in ("r10m", "r20m")
+            key: _asset(key, "data", media_type="application/vnd.zarr") for key in ("r10m", "r20m")
         }
     return {"data": _asset("data", "data")} if kind == DEM else {}
 

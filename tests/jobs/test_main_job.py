@@ -169,6 +169,18 @@ def test_odc_stac_loads_the_items_as_they_are(workspace: Workspace) -> None:
     np.testing.assert_array_equal(classes.mask[0].values, read(masks[0], "mask"))
 
 
+def test_items_have_titles_that_tell_them_apart(workspace: Workspace) -> None:
+    titles = {
+        item.id: item.common_metadata.title
+        for item in workspace.search()
+        if item.properties.get("clearcube:job")
+    }
+    assert titles["31UES"] == "31UES, time cube of l2a"
+    assert titles["31UES_2019-05_wasp_scl"] == "31UES 2019-05, wasp, mask scl"
+    assert titles["31UES_20190504T105600_scl"] == "31UES 2019-05-04, classes by scl"
+    assert len(set(titles.values())) == len(titles)
+
+
 def test_stackstac_loads_the_same_pixels(workspace: Workspace) -> None:
     may = find(workspace, "31UES_2019-05_wasp_scl")
     stack = stackstac.stack(
@@ -190,6 +202,8 @@ def test_xarray_opens_the_cube_by_its_item_alone(workspace: Workspace) -> None:
     (item,) = workspace.search(collections=["cubes"])
     for group, shape in (("r10m", (64, 64)), ("r20m", (32, 32))):
         asset = item.assets[group]
+        assert asset.media_type == "application/vnd.zarr"
+        assert asset.extra_fields["zarr:zarr_format"] == 3
         dataset = xr.open_zarr(asset.href, **asset.extra_fields["xarray:open_kwargs"])
         assert (dataset.sizes["y"], dataset.sizes["x"]) == shape
         assert dataset.odc.crs.epsg == 32631
