@@ -17,6 +17,7 @@ from rasterio.warp import transform_geom
 from rio_cogeo import cog_validate
 
 from catalog.items import validate_item
+from catalog.search import Query
 from cube.store import open_cube
 from jobs.workspace import Workspace, open_workspace
 
@@ -170,15 +171,12 @@ def test_odc_stac_loads_the_items_as_they_are(workspace: Workspace) -> None:
 
 
 def test_items_have_titles_that_tell_them_apart(workspace: Workspace) -> None:
-    titles = {
-        item.id: item.common_metadata.title
-        for item in workspace.search()
-        if item.properties.get("clearcube:job")
-    }
+    made = [i for i in workspace.documents(Query()) if "clearcube:job" in i["properties"]]
+    titles = {item["id"]: item["properties"]["title"] for item in made}
     assert titles["31UES"] == "31UES, time cube of l2a"
     assert titles["31UES_2019-05_wasp_scl"] == "31UES 2019-05, wasp, mask scl"
-    assert titles["31UES_20190504T105600_scl"] == "31UES 2019-05-04, classes by scl"
-    assert len(set(titles.values())) == len(titles)
+    assert titles["31UES_20190516T105659_scl"] == "31UES 2019-05-16, classes by scl"
+    assert len(set(titles.values())) == len(made) == 32 + 72 + 1
 
 
 def test_stackstac_loads_the_same_pixels(workspace: Workspace) -> None:
