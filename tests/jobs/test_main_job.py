@@ -15,6 +15,7 @@ import xarray as xr
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from rio_cogeo import cog_validate
+from rio_tiler.io import STACReader
 
 from catalog.items import validate_item
 from catalog.search import Query
@@ -177,6 +178,21 @@ def test_items_have_titles_that_tell_them_apart(workspace: Workspace) -> None:
     assert titles["31UES_2019-05_wasp_scl"] == "31UES 2019-05, wasp, mask scl"
     assert titles["31UES_20190516T105659_scl"] == "31UES 2019-05-16, classes by scl"
     assert len(set(titles.values())) == len(made) == 32 + 72 + 1
+
+
+def test_renderings_of_the_collection_are_what_tilers_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    may = find(workspace, "31UES_2019-05_wasp_scl")
+    (tmp_path / "item.json").write_text(json.dumps(may.to_dict()))
+    ways = workspace.catalog.collection("synthesis-wasp")["renders"]
+    red, nir = (read(may, name).astype(float) for name in ("red", "nir"))
+    with STACReader(str(tmp_path / "item.json")) as reader:
+        true = reader.preview(assets=ways["true-colour"]["assets"])
+        ndvi = reader.preview(assets=ways["ndvi"]["assets"])
+        ndvi = ndvi.apply_expression(ways["ndvi"]["expression"])
+    np.testing.assert_array_equal(true.array.data[0], read(may, "red"))
+    np.testing.assert_allclose(ndvi.array.data[0], (nir - red) / (nir + red), rtol=1e-6)
 
 
 def test_stackstac_loads_the_same_pixels(workspace: Workspace) -> None:
