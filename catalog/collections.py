@@ -6,9 +6,10 @@ from typing import Any
 from catalog.backends.base import ITEM_ID, CatalogBackend, Counts, Document
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of
-from catalog.items import NAME, schema_fault, utc_text
+from catalog.items import EXTENSIONS, NAME, schema_fault, utc_text
 from catalog.products.bands import BANDS
 from catalog.search import instant, times_of
+from catalog.summaries import renders, summaries
 
 L1C = "sentinel-2-l1c"
 L2A = "sentinel-2-l2a"
@@ -60,6 +61,11 @@ def collection_document(collection_id: str, items: Iterable[Mapping[str, Any]] =
     assets = _item_assets(kind)
     if assets:
         document["item_assets"] = assets
+    if kind in _LEVELS:
+        document["summaries"] = summaries(_LEVELS[kind], coarsest=60 if kind in (L1C, L2A) else 20)
+    if kind == "synthesis":
+        document["renders"] = renders()
+    document["stac_extensions"] = _extensions(document)
     return widened(document, items)
 
 
@@ -179,6 +185,8 @@ _KEYWORDS = {
     L3A: ("msi", "l3a", "synthesis", "wasp", "muscate", "theia"),
     "synthesis": ("synthesis", "l3a", "cloud-free"),
 }
+_LEVELS = {L1C: "L1C", L2A: "L2A", MAJA: "L2A", L3A: "L3A", "synthesis": "L3A"}
+"""Processing level of a collection all of whose items have one."""
 _ESA = {"name": "European Space Agency", "roles": ["producer", "licensor"]}
 _MASKS = {
     L2A: ("scl",),
@@ -256,6 +264,13 @@ def _links(kind: str) -> list[Document]:
     ]
 
 
+def _extensions(document: Document) -> list[str]:
+    """Extensions whose fields a collection, its summaries or its item_assets have."""
+    said = [*document, *document.get("summaries", {})]
+    said += [key for asset in document.get("item_assets", {}).values() for key in asset]
+    return [uri for prefix, uri in EXTENSIONS.items() if any(k.startswith(prefix) for k in said)]
+
+
 def _item_assets(kind: str) -> Document:
     if kind in RAW:
         masks = {key: _asset(key, "data", "classification") for key in _MASKS[kind]}
@@ -272,14 +287,15 @@ def _item_assets(kind: str) -> Document:
         return {**_band_assets(with_cirrus=False), **of_l3a, "date": _DATE_OF_L3A}
     if kind == "synthesis":
         layers = ("weight", "date", "status", "clear_count", "total_count")
+        bands = _band_assets(with_cirrus=False)
         return {
-            **_band_assets(with_cirrus=False),
+            **{key: band for key, band in bands.items() if band["gsd"] <= 20},
             **{key: _asset(key, "data", media_type=_COG) for key in layers},
             "thumbnail": _asset("thumbnail", "thumbnail"),
         }
     if kind == CUBES:
         return {
-            key: _asset(key, "data", media_type="application/vnd+zarr") for key in ("r10m", "r20m")
+            key: _asset(key, "data", media_type="application/vnd.zarr") for key in ("r10m", "r20m")
         }
     return {"data": _asset("data", "data")} if kind == DEM else {}
 

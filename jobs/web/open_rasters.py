@@ -13,8 +13,8 @@ from typing import Any
 
 import rasterio
 
-KEPT = 48
-"""Most files that wait open. Their unpacked blocks take what GDAL_CACHEMAX allows all of them."""
+KEPT = 256
+"""Most files that wait open: those of a series of a year and of the pictures beside it. Their unpacked blocks take what GDAL_CACHEMAX allows all of them."""
 
 State = tuple[int, int, int]
 """What changes when a file does: its time, size and inode."""
@@ -75,3 +75,7 @@ def _state(href: str) -> State | None:
         return None
     found = Path(href).stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+RASTERS = OpenRasters()
+"""Of this process: pictures and series read the same files."""

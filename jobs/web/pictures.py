@@ -35,7 +35,7 @@ from cube.rasters import GDAL_ERRORS
 from cube.reading import read_band
 from cube.store import Cube, DateEntry, open_store
 from jobs.web.mercator import SIDE, Source, onto_tile, part_under
-from jobs.web.open_rasters import OpenRasters
+from jobs.web.open_rasters import RASTERS
 from jobs.web.renderings import Picture, Rendering, Scale
 
 # rasterio says it of the arrays that it warps in memory, whose place it was given.
@@ -136,9 +136,6 @@ def opened(path: str) -> Cube:
 _readers = ThreadPoolExecutor(8, thread_name_prefix="tiles")
 """Reads the bands of a tile beside each other: most of the time is GDAL's, which lets go of Python."""
 
-_open = OpenRasters()
-
-
 # --- rasters of items -----------------------------------------------------------------------------
 
 
@@ -148,7 +145,7 @@ def _read_asset(
     """What a tile is made of, at the overview that fits (reflectances as dn), and whether the raster
     is finer than the tile; None where it lies outside."""
     try:
-        with _open.reading(asset["href"]) as raster:
+        with RASTERS.reading(asset["href"]) as raster:
             return _read_under(raster, asset, rendering, tile)
     except (OSError, RioTilerError, *GDAL_ERRORS) as error:
         raise LoadError(f"cannot read {asset['href']}: {error}") from error

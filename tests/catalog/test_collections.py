@@ -61,6 +61,23 @@ def test_assets_of_items():
     }
 
 
+def test_summaries_and_renderings_name_what_items_have():
+    synthesis = collection_document("synthesis-wasp")
+    assert synthesis["summaries"]["gsd"] == [10, 20]
+    assert synthesis["summaries"]["processing:level"] == ["L3A"]
+    assert collection_document("sentinel-2-l2a")["summaries"]["gsd"] == [10, 20, 60]
+    assert not {"coastal", "nir09", "cirrus"} & set(synthesis["item_assets"])
+    for name, way in synthesis["renders"].items():
+        assert set(way["assets"]) <= set(synthesis["item_assets"]), name
+        assert len(way["rescale"]) in (1, len(way["assets"])), name
+    assert [uri.split("/")[3] for uri in synthesis["stac_extensions"]] == [
+        "eo",
+        "processing",
+        "render",
+    ]
+    assert collection_document("dem")["stac_extensions"] == []
+
+
 def test_extent_is_that_of_the_items():
     document = collection_document("cubes")
     assert document["extent"]["temporal"]["interval"] == [[None, None]]

@@ -400,6 +400,9 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(client: TestClient) 
             assert "sourceMappingURL" not in text
             for imported in re.findall(r'from "\./([^"]+)"', text):
                 assert imported in PARTS, (name, imported)
+    first = client.get("/viewer/static/main.js")
+    again = client.get("/viewer/static/main.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
     for path in ("../answers.py", "%2e%2e/answers.py", "none.js", "index.html", "/etc/passwd"):
         assert client.get(f"/viewer/static/{path}").status_code == 404
 

@@ -251,6 +251,8 @@ def test_an_address_brings_back_what_was_seen(opened: Opened) -> None:
     for said in state.split("&"):
         assert said.partition("=")[0] + "=" in page.url
     assert "z=14&lat=50.747" in page.url
+    part = opened("tile=31UES&z=5")  # a zoom without a place leads to the tile
+    assert "lat=50.74" in part.url
 
 
 def test_a_phone_has_room_for_all_of_it(opened: Opened) -> None:

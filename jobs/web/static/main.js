@@ -410,7 +410,7 @@ async function start() {
     return;
   }
   const wanted = held.find((each) => each.tile === state.tile) ?? held[0];
-  const placed = state.z && state.tile === wanted.tile;
+  const placed = state.z && state.lat && state.lon && state.tile === wanted.tile;
   if (placed) view.map.setView([Number(state.lat), Number(state.lon)], Number(state.z), { animate: false });
   await load(wanted.tile, !placed);
   document.body.dataset.ready = "true";
