@@ -99,7 +99,7 @@ def overview(found: Mapping[str, Any]) -> None:
         "date steps",
         "days",
         "differ %",
-        "months",
+        "along time",
     ]
     rows = []
     for name, one in found["syntheses"].items():
@@ -124,6 +124,10 @@ def overview(found: Mapping[str, Any]) -> None:
                 number(mean["temporal"]["rms"], 4),
             ]
         )
+    clear = found["reference"]["residual"]
+    keys = ("cloud", "cloud_by_darkest_clear", "shadow")
+    mistaken = [percent(clear[key], 2) for key in keys]
+    rows.append(["clear dates themselves", "-", *mistaken, *["-"] * (len(heads) - 5)])
     markdown(heads, rows)
 
 
