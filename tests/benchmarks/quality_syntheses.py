@@ -50,6 +50,7 @@ def main() -> None:
         make(workspace, options.series, methods, masks)
         areas = options.series / "parcels.geojson"
         found = validate_synthesis(workspace, TILE, MONTHS, methods, masks, areas=areas)
+        print(f"Reference: {found['reference']['mask']}")
         title("Every method and mask")
         overview(found)
         title("Months with wasp, by mask: gaps %; cloud left %, by the darkest clear date")

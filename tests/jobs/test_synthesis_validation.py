@@ -13,10 +13,12 @@ from PIL import Image
 from rasterio.warp import transform_geom
 
 from cube.grid import Block
+from jobs import seen_dates as seen_masks
 from jobs import synthesis_judging, synthesis_validation
+from jobs.errors import RequestError
 from jobs.left_out import GatheredClouds, LeftOut, leave_out
 from jobs.recorded_month import angle_files, recorded_month
-from jobs.seen_dates import seen_dates
+from jobs.seen_dates import best_mask, seen_dates
 from jobs.simulate.season import SeasonFiles
 from jobs.simulate.truth import Truth
 from jobs.synthesis_validation import validate_synthesis
@@ -147,6 +149,19 @@ def test_only_areas_are_judged(shown: Workspace, tmp_path: Path) -> None:
     # What lies wholly inside: 8 columns, 62 rows.
     assert one["bands"]["red"]["noise"]["pixels"] == 8 * 62
     assert found["areas"] == str(area)
+
+
+def test_the_best_mask_is_taken(shown: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for held, best in (
+        (["scl", "scl:a", "tsmask", "combined:x"], "tsmask"),
+        (["mtcd:b", "scl:a", "tsmask:c"], "tsmask:c"),
+        (["clm", "scl"], "scl"),
+    ):
+        monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_, held=held: held)
+        assert best_mask(shown, "31UES", "l2a") == best
+    monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_: ["clm"])
+    with pytest.raises(RequestError, match="no mask of the l2a cube"):
+        best_mask(shown, "31UES", "l2a")
 
 
 # --- a simulated season ---------------------------------------------------------------------------
