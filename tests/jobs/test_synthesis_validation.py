@@ -240,6 +240,22 @@ def test_clouds_left_are_those_that_plain_numpy_finds(simulated: Workspace) -> N
     assert one["shadow"] == pytest.approx(shadow[judged].mean(), abs=2e-4)
 
 
+def test_the_reference_is_another_mask_than_that_judged(simulated: Workspace) -> None:
+    made = simulated.run("decode-masks", tile="31TCJ", encoding="scl", name="wide", buffer=20)
+    assert not made.failures
+    own = validate_synthesis(simulated, "31TCJ", "2020-05")
+    other = validate_synthesis(simulated, "31TCJ", "2020-05", reference="scl:wide")
+    assert (own["reference"]["mask"], other["reference"]["mask"]) == ("scl", "scl:wide")
+    one, two = (each["syntheses"]["wasp scl"]["all"] for each in (own, other))
+    # What is published is the same, what it is held against is less.
+    assert one["gaps"] == two["gaps"]
+    assert one["date_texture"] == two["date_texture"]
+    assert 0 < two["residual"]["judged"] <= one["residual"]["judged"]
+    assert own["dates"]["2020-05"]["left_out"] == other["dates"]["2020-05"]["left_out"]
+    pixels = [each["bands"]["red"]["fidelity"]["pixels"] for each in (one, two)]
+    assert 0 < pixels[1] < pixels[0]
+
+
 def test_blocks_of_any_size_come_to_the_same(
     simulated: Workspace, season: SeasonFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
