@@ -1,9 +1,9 @@
 """Published syntheses of one period and block, judged by what the clear dates show there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from cube.quality import (
     date_distance,
     differences,
     gaps,
+    has_value,
     ndvi,
     residual,
     temporal_noise,
@@ -72,7 +73,7 @@ HALO = 2
 """Pixels of the coarsest group around a block: squares of 3 x 3 of what is itself told from them."""
 
 CACHE = 64 << 20
-"""Bytes of layers that are kept: what a period is before the next it is again after the last."""
+"""Bytes of layers that are kept: a period is looked at beside those before and after it, too."""
 
 
 @dataclass(slots=True)
@@ -80,6 +81,8 @@ class BandVerdict:
     """What is found of one band, or of NDVI."""
 
     fidelity: Differences = field(default_factory=Differences)
+    common: Differences = field(default_factory=Differences)
+    """The same of the pixels that all syntheses judged together show."""
     truth: Differences = field(default_factory=Differences)
     edges: Steps = field(default_factory=Steps)
     """Across edges of the mask on any of its dates."""
@@ -94,6 +97,7 @@ class BandVerdict:
     def add(self, other: "BandVerdict") -> None:
         """What is found of another block or period -> taken into this."""
         self.fidelity.add(other.fidelity)
+        self.common.add(other.common)
         self.truth.add(other.truth)
         self.edges.add(other.edges)
         self.elsewhere.add(other.elsewhere)
@@ -168,23 +172,27 @@ class Bench:
 
 
 class LayerFiles:
-    """Windows of the layers of items, the last of them kept."""
+    """Windows of the layers of items; those read last are kept."""
 
-    def __init__(self, pixels: int) -> None:
-        keep = max(32, CACHE // (4 * pixels))
-        self._read: Callable[..., NDArray[Any]] = lru_cache(maxsize=keep)(_read)
+    def __init__(self, size: int = CACHE) -> None:
+        self._free = size
+        self._kept: OrderedDict[tuple[str, int, int, int, int], NDArray[Any]] = OrderedDict()
 
     def read(self, item: Document, key: str, window: Window) -> NDArray[Any]:
-        """Layer of an item in a window."""
+        """Layer of an item in a window; not to be written to."""
         rows, columns = window
         href = str(item["assets"][key]["href"])
-        return self._read(href, rows.start, rows.stop, columns.start, columns.stop)
-
-
-def _read(href: str, top: int, bottom: int, left: int, right: int) -> NDArray[Any]:
-    found = read_window(href, (slice(top, bottom), slice(left, right)))
-    found.setflags(write=False)
-    return found
+        name = href, rows.start, rows.stop, columns.start, columns.stop
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        found = read_window(href, window)
+        found.setflags(write=False)
+        self._kept[name] = found
+        self._free -= found.nbytes
+        while self._free < 0:
+            self._free += self._kept.popitem(last=False)[1].nbytes
+        return found
 
 
 def judge_block(
@@ -215,13 +223,17 @@ def judge_block(
             reach = timedelta(days=COMPARED_DAYS)
             window = bench.period.centre - reach, bench.period.centre + reach
             mistaken.add(_residual(ground, blue, nir, window, ground.own))
+        without: dict[str, dict[str, Dn]] = {}
         for each in held:
             view = View(ground, each, files)
             verdict = verdicts[each.name]
             if finest.setdefault(each.name, group) == group:
                 _judge_layers(ground, view, verdict)
             _judge_bands(ground, view, verdict)
-            _judge_fidelity(ground, view, clouds, verdict)
+            found = _left_out(ground, view, clouds)
+            if found is not None:
+                without[each.name] = found
+        _judge_fidelity(ground, without, verdicts)
     return verdicts, mistaken
 
 
@@ -412,25 +424,44 @@ def _truth(ground: Ground, name: str) -> Dn | None:
     return None if red is None or nir is None else ndvi(red, nir)
 
 
-def _judge_fidelity(ground: Ground, view: View, clouds: GatheredClouds, verdict: Verdict) -> None:
-    """Against the date that is left out."""
-    date, judged = ground.bench.left_out, view.judged
+def _left_out(ground: Ground, view: View, clouds: GatheredClouds) -> dict[str, Dn] | None:
+    """Bands and NDVI of the block without the date that is left out; None where none is."""
+    judged, core = view.judged, ground.core
+    if ground.bench.left_out is None:
+        return None
+    if judged.is_without:
+        shown = {name: view.band(name)[core] for name in view.names}
+    elif judged.left_out is not None:
+        shown = _without(judged.left_out, ground, view, clouds)
+    else:
+        return None
+    if NDVI in with_ndvi(list(shown)):
+        shown[NDVI] = ndvi(shown["red"], shown["nir"])
+    return shown
+
+
+def _judge_fidelity(
+    ground: Ground, found: Mapping[str, Mapping[str, Dn]], verdicts: Mapping[str, Verdict]
+) -> None:
+    """Against the date that is left out: of each synthesis alone, and where all show something."""
+    date, core, area = ground.bench.left_out, ground.core, ground.own[ground.core]
     if date is None:
         return
-    core, area = ground.core, ground.own[ground.core]
-    shown = {name: view.band(name)[core] for name in view.names}
-    if not judged.is_without:
-        if judged.left_out is None:
-            return
-        shown = _without(judged.left_out, ground, view, clouds)
-    seen = {name: ground.clear_date(date, name)[core] for name in view.names}
-    for name in view.indices:
-        found, clear = (
-            ndvi(bands["red"], bands["nir"]) if name == NDVI else bands[name]
-            for bands in (shown, seen)
-        )
-        band = verdict.bands.setdefault(name, BandVerdict())
-        band.fidelity.add(differences(found, clear, area))
+    for name in dict.fromkeys(name for shown in found.values() for name in shown):
+        clear = _clear(ground, date, name)[core]
+        held = [shown[name] for shown in found.values() if name in shown]
+        every = area & np.logical_and.reduce([has_value(dn) for dn in held])
+        for synthesis, shown in found.items():
+            if name in shown:
+                band = verdicts[synthesis].bands.setdefault(name, BandVerdict())
+                band.fidelity.add(differences(shown[name], clear, area))
+                band.common.add(differences(shown[name], clear, every))
+
+
+def _clear(ground: Ground, date: SeenDate, name: str) -> Dn:
+    if name != NDVI:
+        return ground.clear_date(date, name)
+    return ndvi(ground.clear_date(date, "red"), ground.clear_date(date, "nir"))
 
 
 def _without(

@@ -26,6 +26,7 @@ PAGES = [
     *(ROOT / "jobs" / f"{name}.md" for name in ("METHODS", "REFERENCE", "SERVICE")),
     *(ROOT / package / "DESIGN.md" for package in ("cube", "catalog", "jobs")),
     ROOT / "cube/ACCURACY.md",
+    ROOT / "cube/SYNTHESES.md",
 ]
 OTHERS = """--build --constraint --date --detach --file --memory-limit --nthreads --nworkers --rm
 --strict --tag"""
@@ -88,6 +89,7 @@ def test_every_option_named_anywhere_exists() -> None:
         *COMMANDS,
         *below,
         "validate masks",
+        "validate synthesis",
         "export netcdf",
         "export envi",
         "export catalog",

@@ -50,14 +50,15 @@ def main() -> None:
         make(workspace, options.series, methods, masks)
         areas = options.series / "parcels.geojson"
         found = validate_synthesis(workspace, TILE, MONTHS, methods, masks, areas=areas)
+        print(f"Reference: {found['reference']['mask']}")
         title("Every method and mask")
         overview(found)
-        title("Months with wasp, by mask: gaps %; cloud left %, by the darkest clear date")
-        by_month({k: one for k, one in found["syntheses"].items() if one["method"] == "wasp"})
         for mask in masks[:1]:
             named = [name if name == "wasp" else f"{name}:{CENTRED}" for name in methods]
-            title(f"The same window of 46 days and mask, {mask}, for all methods")
+            title(f"The same window for all, {mask}")
             overview(validate_synthesis(workspace, TILE, MONTHS, named, [mask], areas=areas))
+        title("Months by mask")
+        by_month({k: one for k, one in found["syntheses"].items() if one["method"] == "wasp"})
 
 
 def make(workspace: Workspace, series: Path, methods: Sequence[str], masks: Sequence[str]) -> None:
@@ -90,6 +91,7 @@ def overview(found: Mapping[str, Any]) -> None:
         "by clear %",
         "shadow %",
         "RMSE",
+        "of common",
         "bias",
         "within %",
         "NDVI RMSE",
@@ -99,7 +101,7 @@ def overview(found: Mapping[str, Any]) -> None:
         "date steps",
         "days",
         "differ %",
-        "months",
+        "along time",
     ]
     rows = []
     for name, one in found["syntheses"].items():
@@ -114,6 +116,7 @@ def overview(found: Mapping[str, Any]) -> None:
                 percent(residual["cloud_by_darkest_clear"], 2),
                 percent(residual["shadow"], 2),
                 number(fidelity["rmse"], 4),
+                number(mean["common"]["rmse"], 4),
                 number(fidelity["bias"], 4),
                 percent(fidelity["within"]),
                 number(every["bands"]["ndvi"]["fidelity"]["rmse"], 3),
@@ -124,6 +127,10 @@ def overview(found: Mapping[str, Any]) -> None:
                 number(mean["temporal"]["rms"], 4),
             ]
         )
+    clear = found["reference"]["residual"]
+    keys = ("cloud", "cloud_by_darkest_clear", "shadow")
+    mistaken = [percent(clear[key], 2) for key in keys]
+    rows.append(["clear dates themselves", "-", *mistaken, *["-"] * (len(heads) - 5)])
     markdown(heads, rows)
 
 

@@ -13,10 +13,12 @@ from PIL import Image
 from rasterio.warp import transform_geom
 
 from cube.grid import Block
-from jobs import synthesis_validation
+from jobs import seen_dates as seen_masks
+from jobs import synthesis_judging, synthesis_validation
+from jobs.errors import RequestError
 from jobs.left_out import GatheredClouds, LeftOut, leave_out
 from jobs.recorded_month import angle_files, recorded_month
-from jobs.seen_dates import seen_dates
+from jobs.seen_dates import best_mask, seen_dates
 from jobs.simulate.season import SeasonFiles
 from jobs.simulate.truth import Truth
 from jobs.synthesis_validation import validate_synthesis
@@ -104,6 +106,26 @@ def test_a_date_is_left_out(judged: dict[str, Any]) -> None:
     assert both["mean_of_bands"]["fidelity"]["rmse"] == pytest.approx(0.01 / 4, rel=1e-5)
 
 
+def test_what_all_show_is_compared_too(shown: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = synthesis_judging._left_out
+
+    def half(ground: Any, view: Any, clouds: Any) -> Any:
+        found = real(ground, view, clouds)
+        if view.judged.name == "wasp scl":
+            found["red"] = np.where(np.arange(64) < 16, found["red"], np.int16(-10000))
+        return found
+
+    monkeypatch.setattr(synthesis_judging, "_left_out", half)
+    found = validate_synthesis(shown, "31UES", "2019-05", ["wasp", "median"], ["scl"])
+    wasp, median = (
+        found["syntheses"][f"{name} scl"]["all"]["bands"] for name in ("wasp", "median")
+    )
+    assert (wasp["red"]["fidelity"]["pixels"], wasp["red"]["common"]["pixels"]) == (512, 512)
+    assert (median["red"]["fidelity"]["pixels"], median["red"]["common"]["pixels"]) == (2048, 512)
+    assert median["red"]["common"]["rmse"] == 0.01
+    assert median["blue"]["common"]["pixels"] == 2048
+
+
 def test_steps_by_hand(judged: dict[str, Any]) -> None:
     red = judged["syntheses"]["median scl"]["per_period"]["2019-05"]["bands"]["red"]
     # 550 above and 500 below the edge of the cloud; the clear date is the same all over.
@@ -127,6 +149,19 @@ def test_only_areas_are_judged(shown: Workspace, tmp_path: Path) -> None:
     # What lies wholly inside: 8 columns, 62 rows.
     assert one["bands"]["red"]["noise"]["pixels"] == 8 * 62
     assert found["areas"] == str(area)
+
+
+def test_the_best_mask_is_taken(shown: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for held, best in (
+        (["scl", "scl:a", "tsmask", "combined:x"], "tsmask"),
+        (["mtcd:b", "scl:a", "tsmask:c"], "tsmask:c"),
+        (["clm", "scl"], "scl"),
+    ):
+        monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_, held=held: held)
+        assert best_mask(shown, "31UES", "l2a") == best
+    monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_: ["clm"])
+    with pytest.raises(RequestError, match="no mask of the l2a cube"):
+        best_mask(shown, "31UES", "l2a")
 
 
 # --- a simulated season ---------------------------------------------------------------------------
@@ -205,6 +240,22 @@ def test_clouds_left_are_those_that_plain_numpy_finds(simulated: Workspace) -> N
     assert one["shadow"] == pytest.approx(shadow[judged].mean(), abs=2e-4)
 
 
+def test_the_reference_is_another_mask_than_that_judged(simulated: Workspace) -> None:
+    made = simulated.run("decode-masks", tile="31TCJ", encoding="scl", name="wide", buffer=20)
+    assert not made.failures
+    own = validate_synthesis(simulated, "31TCJ", "2020-05")
+    other = validate_synthesis(simulated, "31TCJ", "2020-05", reference="scl:wide")
+    assert (own["reference"]["mask"], other["reference"]["mask"]) == ("scl", "scl:wide")
+    one, two = (each["syntheses"]["wasp scl"]["all"] for each in (own, other))
+    # What is published is the same, what it is held against is less.
+    assert one["gaps"] == two["gaps"]
+    assert one["date_texture"] == two["date_texture"]
+    assert 0 < two["residual"]["judged"] <= one["residual"]["judged"]
+    assert own["dates"]["2020-05"]["left_out"] == other["dates"]["2020-05"]["left_out"]
+    pixels = [each["bands"]["red"]["fidelity"]["pixels"] for each in (one, two)]
+    assert 0 < pixels[1] < pixels[0]
+
+
 def test_blocks_of_any_size_come_to_the_same(
     simulated: Workspace, season: SeasonFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +316,7 @@ def test_the_command(shown: Workspace, tmp_path: Path, clearcube: Any) -> None:
     rows = [line.split() for line in lines if line.startswith("median scl ")]
     assert rows[0][2:7] == ["0.00", "1.5", "0.00", "0.00", "0.00"]
     assert rows[1][2:5] == ["4096", "0.0025", "-0.0025"]
+    assert rows[1][-2:] == ["4096", "0.0025"]
     # Constant fields have no noise, nor has what they are held against.
     assert rows[2][2:] == ["-"] * 7
     assert next(line for line in lines if line.startswith("left out ")).split() == [
@@ -289,7 +341,9 @@ def test_a_period_without_item_is_said(shown: Workspace, clearcube: Any) -> None
     )
 
 
-def test_bad_input_is_one_line(shown: Workspace, tmp_path: Path, clearcube: Any) -> None:
+def test_bad_input_is_one_line(
+    shown: Workspace, season: SeasonFiles, tmp_path: Path, clearcube: Any
+) -> None:
     place = shown.settings.workspace
     make = (
         "clearcube run synthesis --tile 31UES --datetime 2019-05/2019-06 --method wasp --mask scl"
@@ -304,6 +358,7 @@ def test_bad_input_is_one_line(shown: Workspace, tmp_path: Path, clearcube: Any)
     clearcube(place, *BOTH[:4], "--datetime", "../2019").refused("open")
     clearcube(place, *BOTH, "--areas", tmp_path / "no").refused("cannot read", "no")
     clearcube(place, *BOTH, "--truth", tmp_path).refused("no truth of a simulated season")
+    clearcube(place, *BOTH, "--truth", season.truth).refused("not of what the cube of tile 31UES")
     clearcube(place, *BOTH, "--picture", tmp_path / "no" / "p.png").refused("cannot write")
     clearcube(tmp_path / "none", *BOTH).refused("there is no workspace")
     for content in (
