@@ -389,7 +389,7 @@ _TALLIED = """INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE
 _LONGEST = """SELECT max(longest) FROM tallies
     WHERE ? = '[]' OR collection IN (SELECT value FROM json_each(?))"""
 _CONTENT = "SELECT content FROM documents WHERE rid = ?"
-_ITEM = f"""SELECT content FROM documents WHERE rid =
+_ITEM = """SELECT content FROM documents WHERE rid =
     (SELECT rid FROM items WHERE collection = ? AND id = ?)"""
 _ADVICE = {
     "not a database": "give the path of a catalogue, or of a file that does not exist yet",

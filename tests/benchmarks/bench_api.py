@@ -76,7 +76,9 @@ def main() -> int:
     say(f"{os.cpu_count()} cores, {load()}; {options.items} items")
     with ExitStack() as stack:
         folder = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-api-", dir=options.folder))
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="bench-api-", dir=options.folder)
+            )
         )
         archive = Archive(folder / "few", options.items)
         say(f"{len(archive.tiles)} tiles, {archive.years:.1f} years of each")
@@ -317,7 +319,9 @@ def scale(
         rounds = ROUNDS if kind.startswith("bbox") else ROUNDS // 5
         few, more = ask(kind, question, services, rounds, same=False).values()
         counts = kind == "bbox + dates"
-        yield Row(f"{kind.strip()}: times as long as among a tenth", more / few, SCALE, counts=counts)
+        yield Row(
+            f"{kind.strip()}: times as long as among a tenth", more / few, SCALE, counts=counts
+        )
 
 
 # --- many at once ---------------------------------------------------------------------------------
