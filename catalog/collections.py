@@ -7,7 +7,7 @@ from catalog.backends.base import ITEM_ID, CatalogBackend, Counts, Document
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of
 from catalog.items import NAME, schema_fault, utc_text
-from catalog.products.bands import BANDS
+from catalog.products.bands import BANDS, Band
 from catalog.search import instant, times_of
 
 L1C = "sentinel-2-l1c"
@@ -28,6 +28,9 @@ UNKNOWN_EXTENT: Document = {
     "temporal": {"interval": [[None, None]]},
 }
 """Extent of a collection without items: it says nothing."""
+
+
+SCIENTIFIC = "https://stac-extensions.github.io/scientific/v1.0.0/schema.json"
 
 
 def cloud_mask_collection(method: str) -> str:
@@ -57,6 +60,15 @@ def collection_document(collection_id: str, items: Iterable[Mapping[str, Any]] =
         "extent": UNKNOWN_EXTENT,
         "links": _links(kind),
     }
+    if kind not in (DEM, "other"):
+        document["summaries"] = {"constellation": ["sentinel-2"], "instruments": ["msi"]}
+    if kind == CUBES:  # whose assets are stores of all bands
+        bands = [_eo_band(band) for band in BANDS if band.resolution <= 20]
+        document["summaries"]["eo:bands"] = bands
+    publications = _publications(kind, method)
+    if publications:
+        document["stac_extensions"] = [SCIENTIFIC]
+        document["sci:publications"] = publications
     assets = _item_assets(kind)
     if assets:
         document["item_assets"] = assets
@@ -256,6 +268,14 @@ def _links(kind: str) -> list[Document]:
     ]
 
 
+def _publications(kind: str, method: str) -> list[Document]:
+    """What is published on the algorithms by which the pixels of a collection were made."""
+    names = {L2A: ["sen2cor"], MAJA: ["maja"], L3A: ["maja"]}.get(kind, [])
+    if method in ("scl", "mtcd", "wasp"):
+        names = {"scl": ["sen2cor"], "mtcd": ["mtcd"], "wasp": ["brdf", "brdf-msi"]}[method]
+    return [dict(zip(("doi", "citation"), _PUBLISHED[name], strict=True)) for name in names]
+
+
 def _item_assets(kind: str) -> Document:
     if kind in RAW:
         masks = {key: _asset(key, "data", "classification") for key in _MASKS[kind]}
@@ -290,18 +310,20 @@ def _band_assets(*, with_cirrus: bool) -> Document:
             "title": f"{band.esa}, {band.centre * 1000:.0f} nm",
             "roles": ["data", "reflectance"],
             "gsd": band.resolution,
-            "eo:bands": [
-                {
-                    "name": band.esa,
-                    "common_name": band.common_name,
-                    "center_wavelength": band.centre,
-                    "full_width_half_max": band.width,
-                }
-            ],
+            "eo:bands": [_eo_band(band)],
         }
         for band in BANDS
         # Cirrus is seen from above only: no surface reflectance has it.
         if with_cirrus or band.key != "cirrus"
+    }
+
+
+def _eo_band(band: Band) -> Document:
+    return {
+        "name": band.esa,
+        "common_name": band.common_name,
+        "center_wavelength": band.centre,
+        "full_width_half_max": band.width,
     }
 
 
@@ -324,3 +346,31 @@ def _union(boxes: Iterable[Bbox]) -> Bbox:
     west = -180.0 if crosses else min(box[0] for box in boxes)
     east = 180.0 if crosses else max(box[2] for box in boxes)
     return west, min(box[1] for box in boxes), east, max(box[3] for box in boxes)
+
+
+_PUBLISHED = {
+    "sen2cor": (
+        "10.1117/12.2278218",
+        "Main-Knorn et al. (2017), Sen2Cor for Sentinel-2, Proceedings of SPIE 10427",
+    ),
+    "maja": (
+        "10.3390/rs70302668",
+        "Hagolle et al. (2015), A multi-temporal and multi-spectral method to estimate aerosol "
+        "optical thickness over land, Remote Sensing 7(3)",
+    ),
+    "mtcd": (
+        "10.1016/j.rse.2010.03.002",
+        "Hagolle et al. (2010), A multi-temporal method for cloud detection, Remote Sensing of "
+        "Environment 114(8)",
+    ),
+    "brdf": (
+        "10.1016/j.rse.2016.01.023",
+        "Roy et al. (2016), A general method to normalize Landsat reflectance data to nadir BRDF "
+        "adjusted reflectance, Remote Sensing of Environment 176",
+    ),
+    "brdf-msi": (
+        "10.1016/j.rse.2017.06.019",
+        "Roy et al. (2017), Examination of Sentinel-2A multi-spectral instrument reflectance "
+        "anisotropy, Remote Sensing of Environment 199",
+    ),
+}

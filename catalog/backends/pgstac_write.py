@@ -4,7 +4,7 @@ Its staging tables take them by a trigger that works each out in PL/pgSQL, ten t
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ def write_items(connection: Any, texts: Iterable[str]) -> None:
         connection.execute(statement)
 
 
-def _row(item: Document, base: Mapping[str, Any], tag: Any) -> tuple[Any, ...]:
+def _row(item: Document, base: dict[str, Any], tag: Any) -> tuple[Any, ...]:
     """Item -> columns of the table of fresh ones; the item is used up."""
     first, last = times_of(item)
     own = item["collection"], item["id"], first, last, _geometry(item)
