@@ -7,7 +7,7 @@ from catalog.backends.base import ITEM_ID, CatalogBackend, Counts, Document
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of
 from catalog.items import EXTENSIONS, NAME, schema_fault, utc_text
-from catalog.products.bands import BANDS
+from catalog.products.bands import BANDS, Band
 from catalog.search import instant, times_of
 from catalog.summaries import renders, summaries
 
@@ -58,11 +58,18 @@ def collection_document(collection_id: str, items: Iterable[Mapping[str, Any]] =
         "extent": UNKNOWN_EXTENT,
         "links": _links(kind),
     }
+    publications = _publications(kind, method)
+    if publications:
+        document["sci:publications"] = publications
     assets = _item_assets(kind)
     if assets:
         document["item_assets"] = assets
-    if kind in _LEVELS:
-        document["summaries"] = summaries(_LEVELS[kind], coarsest=60 if kind in (L1C, L2A) else 20)
+    if kind not in (DEM, "other"):
+        coarsest = 60 if kind in (L1C, L2A) else 20
+        document["summaries"] = summaries(_LEVELS.get(kind), coarsest=coarsest)
+    if kind == CUBES:  # whose assets are stores of all bands
+        bands = [_eo_band(band) for band in BANDS if band.resolution <= 20]
+        document["summaries"]["eo:bands"] = bands
     if kind == "synthesis":
         document["renders"] = renders()
     document["stac_extensions"] = _extensions(document)
@@ -271,6 +278,14 @@ def _extensions(document: Document) -> list[str]:
     return [uri for prefix, uri in EXTENSIONS.items() if any(k.startswith(prefix) for k in said)]
 
 
+def _publications(kind: str, method: str) -> list[Document]:
+    """What is published on the algorithms by which the pixels of a collection were made."""
+    names = {L2A: ["sen2cor"], MAJA: ["maja"], L3A: ["maja"]}.get(kind, [])
+    if method in ("scl", "mtcd", "wasp"):
+        names = {"scl": ["sen2cor"], "mtcd": ["mtcd"], "wasp": ["brdf", "brdf-msi"]}[method]
+    return [dict(zip(("doi", "citation"), _PUBLISHED[name], strict=True)) for name in names]
+
+
 def _item_assets(kind: str) -> Document:
     if kind in RAW:
         masks = {key: _asset(key, "data", "classification") for key in _MASKS[kind]}
@@ -306,18 +321,20 @@ def _band_assets(*, with_cirrus: bool) -> Document:
             "title": f"{band.esa}, {band.centre * 1000:.0f} nm",
             "roles": ["data", "reflectance"],
             "gsd": band.resolution,
-            "eo:bands": [
-                {
-                    "name": band.esa,
-                    "common_name": band.common_name,
-                    "center_wavelength": band.centre,
-                    "full_width_half_max": band.width,
-                }
-            ],
+            "eo:bands": [_eo_band(band)],
         }
         for band in BANDS
         # Cirrus is seen from above only: no surface reflectance has it.
         if with_cirrus or band.key != "cirrus"
+    }
+
+
+def _eo_band(band: Band) -> Document:
+    return {
+        "name": band.esa,
+        "common_name": band.common_name,
+        "center_wavelength": band.centre,
+        "full_width_half_max": band.width,
     }
 
 
@@ -340,3 +357,31 @@ def _union(boxes: Iterable[Bbox]) -> Bbox:
     west = -180.0 if crosses else min(box[0] for box in boxes)
     east = 180.0 if crosses else max(box[2] for box in boxes)
     return west, min(box[1] for box in boxes), east, max(box[3] for box in boxes)
+
+
+_PUBLISHED = {
+    "sen2cor": (
+        "10.1117/12.2278218",
+        "Main-Knorn et al. (2017), Sen2Cor for Sentinel-2, Proceedings of SPIE 10427",
+    ),
+    "maja": (
+        "10.3390/rs70302668",
+        "Hagolle et al. (2015), A multi-temporal and multi-spectral method to estimate aerosol "
+        "optical thickness over land, Remote Sensing 7(3)",
+    ),
+    "mtcd": (
+        "10.1016/j.rse.2010.03.002",
+        "Hagolle et al. (2010), A multi-temporal method for cloud detection, Remote Sensing of "
+        "Environment 114(8)",
+    ),
+    "brdf": (
+        "10.1016/j.rse.2016.01.023",
+        "Roy et al. (2016), A general method to normalize Landsat reflectance data to nadir BRDF "
+        "adjusted reflectance, Remote Sensing of Environment 176",
+    ),
+    "brdf-msi": (
+        "10.1016/j.rse.2017.06.019",
+        "Roy et al. (2017), Examination of Sentinel-2A multi-spectral instrument reflectance "
+        "anisotropy, Remote Sensing of Environment 199",
+    ),
+}

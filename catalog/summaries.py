@@ -11,15 +11,11 @@ TOP_OF_VEGETATION = 5000
 """The same in the near infrared, of which vegetation reflects up to half."""
 
 
-def summaries(level: str, finest: int = 10, coarsest: int = 20) -> Document:
-    """Processing level, resolutions in metres -> summaries of a collection made of Sentinel-2."""
+def summaries(level: str | None, finest: int = 10, coarsest: int = 20) -> Document:
+    """Processing level if all have one, metres -> summaries of a collection made of Sentinel-2."""
     sizes = sorted({band.resolution for band in BANDS if finest <= band.resolution <= coarsest})
-    return {
-        "constellation": ["sentinel-2"],
-        "instruments": ["msi"],
-        "processing:level": [level],
-        "gsd": sizes,
-    }
+    levels = {} if level is None else {"processing:level": [level]}
+    return {"constellation": ["sentinel-2"], "instruments": ["msi"], **levels, "gsd": sizes}
 
 
 def renders() -> dict[str, dict[str, Any]]:

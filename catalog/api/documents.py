@@ -1,6 +1,7 @@
 """Documents as they are kept -> as the API shows them, and back."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -56,8 +57,8 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
     """Item as a client sends it -> to be kept: without the links and addresses of this server.
 
     An asset whose address is this server's own keeps the href that it has in ``old``, the item
-    that is there. ``CatalogError`` where it names a file of this machine otherwise: what is served
-    is for those who work on it to say, not for clients.
+    that is there. ``CatalogError`` where it names anything but a remote address otherwise: what is
+    read of this machine is for those who work on it to say, not for clients.
     """
     known = (old or {}).get("assets", {})
     assets = item.get("assets")
@@ -73,9 +74,10 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
         ours = plain_address(href) == asset_address(base, collection, str(item.get("id")), key)
         if key in known and (ours or unsigned(str(known[key]["href"])) == href):
             asset = {**asset, **{name: known[key][name] for name in _PATHS if name in known[key]}}
-        elif local_file(href) is not None and known.get(key, {}).get("href") != href:
+        elif not is_remote(href) and known.get(key, {}).get("href") != href:
+            what = "a file of the server" if local_file(href) is not None else "no remote address"
             raise CatalogError(
-                f"item {item.get('id')!r}: the asset {key!r} names a file of the server; "
+                f"item {item.get('id')!r}: the asset {key!r} names {what}; "
                 "give an address such as https:// or s3://"
             )
         kept[key] = dict(asset)
@@ -95,6 +97,11 @@ def local_file(href: str) -> str | None:
     if href.startswith("/vsi") and not href.startswith("/vsizip/"):
         return None
     return href if href.startswith("/") else None
+
+
+def is_remote(href: str) -> bool:
+    """Whether whoever opens an href asks another machine, whatever GDAL can be made to open."""
+    return _REMOTE.fullmatch(unsigned(plain_address(href))) is not None
 
 
 def plain_address(href: str) -> str:
@@ -173,3 +180,8 @@ def _foreign(document: Mapping[str, Any], base: str) -> list[Any]:
 
 _PATHS = ("href", "clearcube:file")
 """Fields of an asset that may name files of this machine."""
+_REMOTE = re.compile(
+    r"((/vsicurl/)?(https?|ftp)://|(s3|gs|gcs|az|abfss?|oss|swift)://"
+    r"|/vsi(s3|gs|az|adls|oss|swift)(_streaming)?/)[^\s/].*"
+)
+"""Addresses that an item from outside may name; GDAL's other names lead to files, or in them."""

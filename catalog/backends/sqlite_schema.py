@@ -123,8 +123,8 @@ _SCHEMA = (
 
 def _renewed(version: int) -> tuple[str, ...]:
     """What makes tables of version 1 or 2, whose items held their documents, those above."""
-    known = ("items_order", "items_tile", "items_id")
-    known += ("items_collection", "items_cloud") if version == 2 else ()
+    known = ["items_order", "items_tile", "items_id"]
+    known += ["items_collection", "items_cloud"] if version == 2 else []
     cloud = """'$.properties."eo:cloud_cover"'"""
     level = """'$.properties."clearcube:level"'"""
     return (

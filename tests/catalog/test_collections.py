@@ -14,6 +14,7 @@ from catalog.collections import (
     widened,
 )
 from catalog.errors import BackendError, CatalogError
+from catalog.items import EXTENSIONS
 from catalog.search import Query
 from catalog.testing import make_item
 
@@ -38,6 +39,25 @@ def test_copernicus_is_named(name):
     said = " ".join(one.get("description", "") for one in document["providers"])
     assert "Contains modified Copernicus Sentinel data" in said
     assert [link["rel"] for link in document["links"]] == ["license"]
+
+
+def test_instrument_and_publications_are_named():
+    masks = collection_document("cloud-mask-mtcd")
+    said = {name: masks["summaries"][name] for name in ("constellation", "instruments")}
+    assert said == {"constellation": ["sentinel-2"], "instruments": ["msi"]}
+    assert [each["doi"] for each in masks["sci:publications"]] == ["10.1016/j.rse.2010.03.002"]
+    assert EXTENSIONS["sci:"] in masks["stac_extensions"]
+    months = collection_document("synthesis-wasp")
+    assert [each["doi"] for each in months["sci:publications"]] == [
+        "10.1016/j.rse.2016.01.023",
+        "10.1016/j.rse.2017.06.019",
+    ]
+    red = {"name": "B04", "common_name": "red", "center_wavelength": 0.665}
+    bands = collection_document("cubes")["summaries"]["eo:bands"]
+    assert len(bands) == 10
+    assert {**red, "full_width_half_max": 0.031} in bands
+    for name in ("dem", "sentinel-s2-l2a-cogs"):
+        assert not {"summaries", "sci:publications"} & set(collection_document(name))
 
 
 def test_names_by_method():
@@ -73,6 +93,7 @@ def test_summaries_and_renderings_name_what_items_have():
     assert [uri.split("/")[3] for uri in synthesis["stac_extensions"]] == [
         "eo",
         "processing",
+        "scientific",
         "render",
     ]
     assert collection_document("dem")["stac_extensions"] == []

@@ -313,9 +313,10 @@ def test_items_edited_behind_the_catalogue(workspace: Workspace) -> None:
 def test_a_document_that_is_no_json(workspace: Workspace) -> None:
     with sqlite3.connect(workspace.settings.workspace / "catalog.db") as db:
         db.execute(
-            "DROP INDEX items_cloud"
-        )  # which would refuse what a broken disk may bring about
-        db.execute("UPDATE items SET content = substr(content, 1, 99) WHERE id = ?", (MONTH,))
+            "UPDATE documents SET content = substr(content, 1, 99)"
+            " WHERE rid = (SELECT rid FROM items WHERE id = ?)",
+            (MONTH,),
+        )
     db.close()
     found = workspace.verify()[0]
     assert (found.severity, found.id) == ("error", "catalogue")
