@@ -162,6 +162,8 @@ class Method:
     date_title: str = "Weighted mean date, days since 1970-01-01"
     needs: tuple[str, ...] = ()
     """Bands that decide on every grid; where they are not its own they are brought to it."""
+    wants: Callable[[Any], tuple[str, ...]] = lambda _params: ()
+    """``params`` -> bands that decide on every grid, too, but that a cube may lack."""
     together: bool = False
     """Whether the bands of all grids decide on the coarsest one, which guides the finer ones."""
 

@@ -19,10 +19,10 @@ from cube.composite import Observations
 from cube.kernels.outliers import down_weight
 
 REDS = ("red", "rededge1")
-"""Bands beside which blue tells haze, the first that a grid has."""
+"""Bands beside which blue tells haze, the first that there is: finer ones are brought to a grid."""
 
 INFRAREDS = ("nir", "nir08")
-"""Bands that are dark in shadow, the first that a grid has."""
+"""Bands that are dark in shadow, the first that there is."""
 
 
 class OutlierParams(BaseModel):
@@ -30,14 +30,14 @@ class OutlierParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outliers: Literal["keep", "down-weight"] = Field(
-        "keep",
-        description="Clear dates that look like missed clouds or shadows among the pixel's dates are "
-        "kept as they are; or lose weight",
-        json_schema_extra={"unit": "keep or down-weight", "source": "this project"},
+    outliers: Literal["down-weight", "keep"] = Field(
+        "down-weight",
+        description="Clear dates that look like missed clouds or shadows among the pixel's dates lose "
+        "weight; or are kept as they are",
+        json_schema_extra={"unit": "down-weight or keep", "source": "this project"},
     )
     haze_floor: float = Field(
-        0.015,
+        0.02,
         gt=0,
         le=1,
         description="Excess of haze (blue - red/2) from which a date weighs less; at twice that nothing",
@@ -72,13 +72,18 @@ class OutlierParams(BaseModel):
     )
 
 
+def compared_bands(params: OutlierParams) -> tuple[str, ...]:
+    """Parameters -> bands by which dates are told apart, on every grid alike; none without the defence."""
+    return () if params.outliers == "keep" else ("blue", REDS[0], INFRAREDS[0])
+
+
 def outlier_weights(
     observations: Observations, params: OutlierParams, rows: slice = slice(None)
 ) -> NDArray[np.float32] | None:
     """(time, y, x) dn and classes -> (time, rows, x) float32 weight in [0, 1]; None where none is kept.
 
-    1 for all that is not clear. A pixel depends on its own dates alone. Grids without a red or first
-    red edge have no such weight, those without near infrared none for shadow.
+    1 for all that is not clear. A pixel depends on its own dates alone. Without a
+    red or first red edge there is no such weight, without near infrared none for shadow.
     """
     red = _first(observations, REDS)
     if params.outliers == "keep" or red is None:
@@ -89,7 +94,7 @@ def outlier_weights(
     weights = np.ones((dates, last - first, width), np.float32)
     down_weight(
         observations.classes,
-        observations.blue,
+        observations.every.get("blue", observations.blue),
         red,
         np.empty((0, height, width), np.int16) if nir is None else nir,
         first,
@@ -104,4 +109,5 @@ def outlier_weights(
 
 
 def _first(observations: Observations, names: tuple[str, ...]) -> NDArray[np.int16] | None:
-    return next((observations.bands[n] for n in names if n in observations.bands), None)
+    every = observations.every
+    return next((every[n] for n in names if n in every), None)

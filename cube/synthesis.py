@@ -10,6 +10,7 @@ A worked example: three dates of May 2019 over 4 x 4 pixels, one band.
 >>> days = np.array([day_number(date(2019, 5, d)) for d in (5, 15, 25)], np.int32)
 >>> red = np.empty((3, 4, 4), np.int16)
 >>> red[0], red[1], red[2] = 1000, 2000, 3600
+>>> blue = np.full((3, 4, 4), 300, np.int16)
 >>> classes = np.ones((3, 4, 4), np.uint8)  # all clear
 >>> classes[0, 0] = 2                       # a cloud on the first date, top row
 >>> classes[:, 1, :2] = 6                   # a pond
@@ -21,7 +22,7 @@ The median of each pixel's clear and water dates; snow where there is nothing el
 clouds:
 
 >>> median = method("median")
->>> made = composite(median, median.params(), may, {"red": red}, classes, days, None, red)
+>>> made = composite(median, median.params(), may, {"red": red}, classes, days, None, blue)
 >>> made.bands["red"]
 array([[  2800,   2800,   2800,   2800],
        [  2000,   2000,   2000,   2000],
@@ -44,7 +45,7 @@ what is always cloudy the date of least blue (here the first):
 
 >>> wasp = method("wasp")
 >>> far = np.ones(classes.shape, np.float32)
->>> made = composite(wasp, wasp.params(), may, {"red": red}, classes, days, far, red)
+>>> made = composite(wasp, wasp.params(), may, {"red": red}, classes, days, far, blue)
 >>> made.bands["red"]
 array([[  2702,   2702,   2702,   2702],
        [  3600,   3600,   2183,   2183],

@@ -214,7 +214,7 @@ def _deciding(
             for one, _ in taken
             if one.cube is not None and one.entry is not None
         ]
-        for name in deciding_bands(cube.spec, entries, group, month.method)
+        for name in deciding_bands(cube.spec, entries, group, month.method, month.params)
     }
 
 

@@ -224,7 +224,9 @@ def _mask_id(month: Month, entry: DateEntry) -> str:
 def _read(month: Month, cube: Cube, entry: DateEntry) -> list[str]:
     """Variables of a date that a synthesis is made of."""
     spec = cube.spec
-    found = [method_reads(spec, [entry], group, month.method) for group in spec.groups]
+    found = [
+        method_reads(spec, [entry], group, month.method, month.params) for group in spec.groups
+    ]
     return sorted({name for reads in found for _, name in reads})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from catalog.collections import synthesis_collection
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE, band
@@ -39,11 +40,11 @@ def reads(
     spec: Spec, entries: Sequence[DateEntry], group: str, params: SynthesisParams
 ) -> list[tuple[str, str]]:
     """What is read of a group for a request."""
-    return method_reads(spec, entries, group, method(params.method))
+    return method_reads(spec, entries, group, method(params.method), params.method_params())
 
 
 def method_reads(
-    spec: Spec, entries: Sequence[DateEntry], group: str, of: Method
+    spec: Spec, entries: Sequence[DateEntry], group: str, of: Method, params: BaseModel
 ) -> list[tuple[str, str]]:
     """Bands of the group that some date has, blue, which chooses among cloudy dates, and aerosol.
 
@@ -52,7 +53,7 @@ def method_reads(
     own = _bands(spec, entries, group)
     if not own:
         return []
-    names = dict.fromkeys(deciding_bands(spec, entries, group, of))
+    names = dict.fromkeys(deciding_bands(spec, entries, group, of, params))
     if spec.variable(next(iter(spec.groups)), "blue") is not None:
         names["blue"] = None
     if of.together and group != _coarsest(spec):
@@ -98,9 +99,8 @@ def _composed(
     names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
     of, chosen = method(params.method), params.method_params()
-    deciding = {
-        name: dates.read(name) for name in deciding_bands(spec, dates.entries, dates.group, of)
-    }
+    brought = deciding_bands(spec, dates.entries, dates.group, of, chosen)
+    deciding = {name: dates.read(name) for name in brought}
     has_blue = any(v.name == "blue" for v in spec.variables)
     every = {**deciding, **bands}
     fixed = None
@@ -140,10 +140,12 @@ def _guide(dates: BlockDates, params: SynthesisParams) -> NDArray[np.int16] | No
     return chosen.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def deciding_bands(spec: Spec, entries: Sequence[DateEntry], group: str, used: Method) -> list[str]:
+def deciding_bands(
+    spec: Spec, entries: Sequence[DateEntry], group: str, used: Method, params: BaseModel
+) -> list[str]:
     """Bands of other groups that a method brings to a group, to decide by."""
     own, held = _bands(spec, entries, group), _held(spec, entries)
-    named = list(used.needs)
+    named = [*used.needs, *used.wants(params)]
     if used.together and group == _coarsest(spec):
         named += [name for name in held if name not in named]
     return [name for name in named if name in held and name not in own]

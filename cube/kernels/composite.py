@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cube.classes import CLEAR, CLOUD, SNOW, THIN_CLOUD, WATER
+from cube.kernels.ranking import LANES, sort_columns
 
 NODATA = np.int16(-10000)
 """Nodata of reflectances and dates (``cube.bands.REFLECTANCE_NODATA``)."""
@@ -25,9 +26,6 @@ STATUS_LAND = 4
 
 NO_BLUE = 32768
 """Above every int16: a cloudy date without blue is taken only where no other has one."""
-
-_LANES = 128
-"""Pixels sorted side by side: 128 int16 of 40 dates fill a third of a 32 KiB first-level cache."""
 
 _PAD = np.int16(32767)
 """Sorts behind every value, beside the equal ones."""
@@ -374,11 +372,11 @@ def median(
     maxima: no branch depends on the data.
     """
     dates, rows, width = usable.shape
-    columns = np.empty((dates, _LANES), np.int16)
-    counts = np.empty(_LANES, np.int32)
+    columns = np.empty((dates, LANES), np.int16)
+    counts = np.empty(LANES, np.int32)
     for y in range(rows):
-        for x0 in range(0, width, _LANES):
-            lanes = min(_LANES, width - x0)
+        for x0 in range(0, width, LANES):
+            lanes = min(LANES, width - x0)
             counts[:] = 0
             for t in range(dates):
                 for x in range(lanes):
@@ -386,7 +384,7 @@ def median(
                     ok = usable[t, y, x0 + x] & (dn != NODATA)
                     columns[t, x] = dn if ok else _PAD
                     counts[x] += ok
-            _sort_columns(columns)
+            sort_columns(columns)
             for x in range(lanes):
                 n = counts[x]
                 if n == 0:
@@ -395,40 +393,6 @@ def median(
                     low = np.int32(columns[(n - 1) // 2, x])
                     high = np.int32(columns[n // 2, x])
                     out[y, x0 + x] = _half(low + high)
-
-
-@njit(cache=True, nogil=True)
-def _sort_columns(columns: NDArray[np.int16]) -> None:
-    """(time, lanes) int16, each column sorted in place.
-
-    Batcher's merge exchange for any number of rows (Knuth, The Art of Computer Programming,
-    volume 3, section 5.2.2, algorithm M).
-    """
-    count = columns.shape[0]
-    top = 1
-    while 2 * top < count:
-        top *= 2
-    p = top
-    while p > 0:
-        q, r, d = top, 0, p
-        while True:
-            for i in range(count - d):
-                if i & p == r:
-                    _exchange(columns[i], columns[i + d])
-            if q == p:
-                break
-            d, q, r = q - p, q // 2, p
-        p //= 2
-
-
-@njit(cache=True, nogil=True)
-def _exchange(low: NDArray[np.int16], high: NDArray[np.int16]) -> None:
-    """Two rows of int16 -> the smaller values in the first, the larger in the second."""
-    for x in range(_LANES):
-        a = low[x]
-        b = high[x]
-        low[x] = min(a, b)
-        high[x] = max(a, b)
 
 
 @njit(cache=True, nogil=True)

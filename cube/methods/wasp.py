@@ -51,7 +51,7 @@ from cube.kernels.composite import (
 )
 from cube.kernels.shares import share_choice, share_weights
 from cube.kernels.wasp_binary import add_date, fresh
-from cube.outliers import OutlierParams, outlier_weights
+from cube.outliers import OutlierParams, compared_bands, outlier_weights
 from cube.periods import Period
 from cube.weights import BlurredClouds, CloudWeightParams
 from cube.windows import WindowParams, reach, window
@@ -61,6 +61,7 @@ COMPAT: dict[str, Any] = {
     "aot_nodata": "best",
     "small_clouds": "drop",
     "brdf": "wasp",
+    "outliers": "keep",
     "averaging": "wasp-binary",
 }
 """What ``compat=wasp-binary`` stands for, unless a switch says otherwise."""
@@ -476,7 +477,7 @@ _GROUND = {CLEAR: "land", WATER: "water", SNOW: "snow"}
 
 METHOD = Method(
     name="wasp",
-    version="2",
+    version="3",
     title="Weighted average of the clear observations round the 15th",
     params=WaspParams,
     window=window,
@@ -486,4 +487,5 @@ METHOD = Method(
     facts=lambda params: ("platform", *params.facts()),
     binary_masks=lambda params: params.is_binary,
     uses_aot=True,
+    wants=compared_bands,
 )

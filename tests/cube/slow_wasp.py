@@ -76,7 +76,36 @@ def grid_factor(band, sun, detectors, x, y, to=None):
     return factor(band, sun_zenith, found[best][0], sun_azimuth - found[best][1], to)
 
 
-def pixel(bands, classes, days, cloud, blue, aot, platforms, centre, params):
+def outlier_parts(classes, blue, red, nir, p):
+    """One pixel's weights, in plain Python and whole sorted lists."""
+    out = [1.0] * len(classes)
+    clear = [i for i, c in enumerate(classes) if c == 1 and blue[i] != -10000 and red[i] != -10000]
+    floor = p.haze_floor * 10000
+    if clear:
+        haze = {i: blue[i] - red[i] / 2 for i in clear}
+        ranked = sorted(haze.values())
+        middle, usual = (s[(len(clear) - 1) // 3] for s in (ranked, sorted(blue[i] for i in clear)))
+        limit = max(floor, p.haze_spread * (middle - ranked[0]))
+        limit += p.haze_bright * max(usual - 500, 0)
+        for i in clear:
+            excess = min(haze[i] - middle, blue[i] - usual)
+            if ranked[-1] - ranked[0] > floor and excess > limit:
+                out[i] = max(0.0, 2 - excess / limit)
+    lit_up = [i for i in clear if out[i] > 0 and nir[i] != -10000]
+    if len(lit_up) >= 3:
+        lit = sorted(nir[i] for i in lit_up)[len(lit_up) // 2]
+        usual = sorted(blue[i] for i in lit_up)[len(lit_up) // 2]
+        bright = [i for i in lit_up if nir[i] >= p.shadow_none * lit]
+        for i in lit_up:
+            between = bright and bright[0] < i < bright[-1]
+            share = nir[i] / lit if lit > 0 else 1.0
+            if between and share < p.shadow_none and blue[i] < usual:
+                part = (share - p.shadow_full) / (p.shadow_none - p.shadow_full)
+                out[i] *= max(0.0, part)
+    return out
+
+
+def pixel(bands, classes, days, cloud, blue, aot, platforms, centre, params, parts=None):
     """(time,) of one pixel, dn corrected already -> bands, weight, date, status; NaN for nodata.
 
     And by how much the class that is shown weighs more than the next.
@@ -93,6 +122,7 @@ def pixel(bands, classes, days, cloud, blue, aot, platforms, centre, params):
             share = 1.0 if aot[t] < 0 else min(aot[t] / 1000 / params.aot_max, 1.0)
             w *= params.aot_weight_max + share * (params.aot_weight_min - params.aot_weight_max)
         w *= 1.0 if platforms[t].startswith("sentinel-2") else params.sensor_weight
+        w *= 1 if parts is None else parts[t]
         weights.append(w)
     weights = np.array(weights)
     dates = {code: np.flatnonzero(codes == code) for code in (1, 6, 5)}

@@ -43,7 +43,12 @@ class TestWasp:
         assert kept(found) == [True, True, False]
         assert reasons(found) == ["clear", "clear", "cloud"]
         assert [v.weight for v in found.verdicts] == [1.0, 0.5, 1.0]
-        assert found.verdicts[1].factors == {"date": 1.0, "sensor": 1.0, "cloud": 0.5}
+        assert found.verdicts[1].factors == {
+            "date": 1.0,
+            "sensor": 1.0,
+            "cloud": 0.5,
+            "outlier": 1.0,
+        }
         red = found.results["red"]
         # (100 + 0.5 x 400) / 1.5
         assert (red.value, red.dates, red.dropped) == (200, (0, 1), {})

@@ -289,7 +289,7 @@ def test_what_is_made_of_a_cube_says_its_level_and_waits_for_one_version_only(
     (target,) = first.targets
     assert (target.state, target.because) == (
         "stale",
-        ("synthesis was version 1.2.2, is another.2.2",),
+        ("synthesis was version 1.2.3, is another.2.3",),
     )
     assert [len(stage.units) for stage in batch.stages[:2]] == [1, 1]
 

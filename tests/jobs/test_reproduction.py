@@ -201,7 +201,7 @@ def test_other_versions_and_items_are_refused(
     newer = replace(job, product=replace(job.product, version=lambda _params: "9.9"))
     monkeypatch.setattr("jobs.reproduction.find_job", lambda _name: newer)
     said = clearcube(path, "reproduce", WASP)
-    said.refused(WASP, "version 1.2.2 of synthesis, this is version 1.9.9")
+    said.refused(WASP, "version 1.2.3 of synthesis, this is version 1.9.9")
     monkeypatch.undo()
     item = item_of(made, "synthesis-wasp", WASP)
     item["properties"]["clearcube:job"] = "elsewhere"
