@@ -164,6 +164,8 @@ class Method:
     """Bands that decide on every grid; where they are not its own they are brought to it."""
     wants: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """``params`` -> bands that decide on every grid, too, but that a cube may lack."""
+    one_date: bool = False
+    """Whether every pixel shows one date, so that neighbours of two dates are two observations."""
     together: bool = False
     """Whether the bands of all grids decide on the coarsest one, which guides the finer ones."""
 

@@ -46,7 +46,7 @@ class Sums:
     def add(self, other: Self) -> None:
         """Those of another block -> taken into these."""
         for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+            setattr(self, each.name, _together(getattr(self, each.name), getattr(other, each.name)))
 
     def document(self) -> dict[str, Any]:
         """The figures as JSON; those of nothing are None."""
@@ -213,8 +213,8 @@ class Differences(Sums):
     squares: int = 0
     within: int = 0
     """Not farther from the reference than 0.01 or 5 % of it, whichever is more."""
-    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(GREATEST + 1, np.int64))
-    """``histogram[n]``: pixels that differ by n dn, either way."""
+    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """``histogram[n]``: pixels that differ by n dn, either way, as far as there are any."""
 
     @property
     def rmse(self) -> float:
@@ -262,7 +262,7 @@ def differences(found: Dn, reference: Dn, area: Where | None = None) -> Differen
     # In whole numbers: a share of 5 % of dn is 20 times the difference.
     near = size <= round(least / REFLECTANCE_SCALE)
     near |= size * round(1 / share) <= np.abs(right)
-    histogram = np.bincount(np.minimum(size, GREATEST), minlength=GREATEST + 1).astype(np.int64)
+    histogram = np.bincount(np.minimum(size, GREATEST)).astype(np.int64)
     return Differences(
         size.size, int(apart.sum()), int((apart * apart).sum()), int(near.sum()), histogram
     )
@@ -364,6 +364,16 @@ def temporal_noise(before: Dn, here: Dn, after: Dn, area: Where | None = None) -
 
 
 # --- parts ----------------------------------------------------------------------------------------
+
+
+def _together(one: Any, other: Any) -> Any:
+    """Two counts, or two histograms of which one may be shorter -> their sum."""
+    if not isinstance(one, np.ndarray):
+        return one + other
+    total = np.zeros(max(len(one), len(other)), one.dtype)
+    total[: len(one)] += one
+    total[: len(other)] += other
+    return total
 
 
 def known(value: float) -> float | None:

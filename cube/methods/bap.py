@@ -135,4 +135,5 @@ METHOD = Method(
     nearness=nearness,
     weight_title="Score of the date shown, 0 to 1",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
 )
