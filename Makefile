@@ -21,9 +21,10 @@ check: $(VENV)/.check
 bench: $(VENV)/.bench
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-# Of the masks, on simulated scenarios; LABELS=FOLDER adds a labelled series.
+# Of the masks, on simulated scenarios; LABELS=FOLDER adds a labelled series, and its syntheses.
 accuracy: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/accuracy_masks.py $(if $(LABELS),--labels $(LABELS))
+	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_syntheses.py --series $(LABELS))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -401,5 +401,5 @@ def has_value(dn: Dn) -> Where:
 
 
 def everywhere(layer: NDArray[Any], area: Where | None) -> Where:
-    """Area of a layer, all of it where none is named; not to be written to."""
+    """Layer and area, or None -> (y, x) bool, the area or all of it; not to be written to."""
     return np.ones(layer.shape, np.bool_) if area is None else area

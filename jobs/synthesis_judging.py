@@ -1,9 +1,9 @@
 """Published syntheses of one period and block, judged by what the clear dates show there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ HALO = 2
 """Pixels of the coarsest group around a block: squares of 3 x 3 of what is itself told from them."""
 
 CACHE = 64 << 20
-"""Bytes of layers that are kept: what a period is before the next it is again after the last."""
+"""Bytes of layers that are kept: a period is looked at beside those before and after it, too."""
 
 
 @dataclass(slots=True)
@@ -168,23 +168,27 @@ class Bench:
 
 
 class LayerFiles:
-    """Windows of the layers of items, the last of them kept."""
+    """Windows of the layers of items; those read last are kept."""
 
-    def __init__(self, pixels: int) -> None:
-        keep = max(32, CACHE // (4 * pixels))
-        self._read: Callable[..., NDArray[Any]] = lru_cache(maxsize=keep)(_read)
+    def __init__(self, size: int = CACHE) -> None:
+        self._free = size
+        self._kept: OrderedDict[tuple[str, int, int, int, int], NDArray[Any]] = OrderedDict()
 
     def read(self, item: Document, key: str, window: Window) -> NDArray[Any]:
-        """Layer of an item in a window."""
+        """Layer of an item in a window; not to be written to."""
         rows, columns = window
         href = str(item["assets"][key]["href"])
-        return self._read(href, rows.start, rows.stop, columns.start, columns.stop)
-
-
-def _read(href: str, top: int, bottom: int, left: int, right: int) -> NDArray[Any]:
-    found = read_window(href, (slice(top, bottom), slice(left, right)))
-    found.setflags(write=False)
-    return found
+        name = href, rows.start, rows.stop, columns.start, columns.stop
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        found = read_window(href, window)
+        found.setflags(write=False)
+        self._kept[name] = found
+        self._free -= found.nbytes
+        while self._free < 0:
+            self._free += self._kept.popitem(last=False)[1].nbytes
+        return found
 
 
 def judge_block(

@@ -145,9 +145,9 @@ def validate_synthesis(
     dates: dict[str, Document] = {}
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="clearcube-") as folder:
-        clouds = GatheredClouds(Path(folder))
+        files, clouds = LayerFiles(), GatheredClouds(Path(folder))
         for one in trial.periods:
-            dates[one.label] = _judge_period(workspace, trial, one, clouds, notes)
+            dates[one.label] = _judge_period(workspace, trial, one, files, clouds, notes)
     found = _document(trial, dates, notes)
     if picture is not None:
         from jobs.synthesis_validation_picture import draw
@@ -237,16 +237,16 @@ class SimulatedTruth:
         """Folder that the simulator wrote; ``RequestError`` where it is none."""
         try:
             truth = Truth(folder)
-            size = int(truth.document["season"]["size"])
+            season = truth.document["season"]
+            corner, size = (season["west"], season["north"]), season["size"]
             truth.months  # noqa: B018
         except (OSError, ValueError, KeyError, TypeError) as error:
             said = " ".join(str(error).split())
             raise RequestError(f"{folder} holds no truth of a simulated season: {said}") from error
-        finest = min(spec.groups.values())
-        if spec.extent.shape(10) != (size, size):
+        extent = spec.extent
+        if (extent.left, extent.top) != corner or extent.shape(10) != (size, size):
             raise RequestError(
-                f"the truth in {folder} is of {size} x {size} pixels at 10 m, the cube of "
-                f"{spec.tile} is another (its finest grid has {finest} m)"
+                f"the truth in {folder} is not of what the cube of tile {spec.tile} covers"
             )
         return cls(truth, spec)
 
@@ -273,6 +273,7 @@ def _judge_period(
     workspace: "Workspace",
     trial: Trial,
     period: Period,
+    files: LayerFiles,
     clouds: GatheredClouds,
     notes: list[str],
 ) -> Document:
@@ -285,8 +286,6 @@ def _judge_period(
     verdicts = {each.name: Verdict() for each in judged}
     mistaken = Residual()
     side = _side(workspace, trial, bench)
-    factor = max(trial.spec.factor(group) for group in trial.spec.groups)
-    files = LayerFiles((side * factor) ** 2)
     for block in _blocks(trial.spec, side):
         if not _is_inside(trial, block):
             continue

@@ -20,6 +20,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "deploy/README.md")),
     *(ROOT / package / "DESIGN.md" for package in ("cube", "catalog", "jobs")),
     ROOT / "cube/ACCURACY.md",
+    ROOT / "cube/SYNTHESES.md",
 ]
 OTHERS = """--build --constraint --date --detach --file --memory-limit --nthreads --nworkers --rm
 --strict --tag"""
@@ -82,6 +83,7 @@ def test_every_option_named_anywhere_exists() -> None:
         *COMMANDS,
         *below,
         "validate masks",
+        "validate synthesis",
         "export netcdf",
         "export envi",
         "export catalog",

@@ -289,7 +289,9 @@ def test_a_period_without_item_is_said(shown: Workspace, clearcube: Any) -> None
     )
 
 
-def test_bad_input_is_one_line(shown: Workspace, tmp_path: Path, clearcube: Any) -> None:
+def test_bad_input_is_one_line(
+    shown: Workspace, season: SeasonFiles, tmp_path: Path, clearcube: Any
+) -> None:
     place = shown.settings.workspace
     make = (
         "clearcube run synthesis --tile 31UES --datetime 2019-05/2019-06 --method wasp --mask scl"
@@ -304,6 +306,7 @@ def test_bad_input_is_one_line(shown: Workspace, tmp_path: Path, clearcube: Any)
     clearcube(place, *BOTH[:4], "--datetime", "../2019").refused("open")
     clearcube(place, *BOTH, "--areas", tmp_path / "no").refused("cannot read", "no")
     clearcube(place, *BOTH, "--truth", tmp_path).refused("no truth of a simulated season")
+    clearcube(place, *BOTH, "--truth", season.truth).refused("not of what the cube of tile 31UES")
     clearcube(place, *BOTH, "--picture", tmp_path / "no" / "p.png").refused("cannot write")
     clearcube(tmp_path / "none", *BOTH).refused("there is no workspace")
     for content in (
