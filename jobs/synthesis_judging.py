@@ -26,6 +26,7 @@ from cube.quality import (
     date_distance,
     differences,
     gaps,
+    has_value,
     ndvi,
     residual,
     temporal_noise,
@@ -80,6 +81,8 @@ class BandVerdict:
     """What is found of one band, or of NDVI."""
 
     fidelity: Differences = field(default_factory=Differences)
+    common: Differences = field(default_factory=Differences)
+    """The same of the pixels that all syntheses judged together show."""
     truth: Differences = field(default_factory=Differences)
     edges: Steps = field(default_factory=Steps)
     """Across edges of the mask on any of its dates."""
@@ -94,6 +97,7 @@ class BandVerdict:
     def add(self, other: "BandVerdict") -> None:
         """What is found of another block or period -> taken into this."""
         self.fidelity.add(other.fidelity)
+        self.common.add(other.common)
         self.truth.add(other.truth)
         self.edges.add(other.edges)
         self.elsewhere.add(other.elsewhere)
@@ -219,13 +223,17 @@ def judge_block(
             reach = timedelta(days=COMPARED_DAYS)
             window = bench.period.centre - reach, bench.period.centre + reach
             mistaken.add(_residual(ground, blue, nir, window, ground.own))
+        without: dict[str, dict[str, Dn]] = {}
         for each in held:
             view = View(ground, each, files)
             verdict = verdicts[each.name]
             if finest.setdefault(each.name, group) == group:
                 _judge_layers(ground, view, verdict)
             _judge_bands(ground, view, verdict)
-            _judge_fidelity(ground, view, clouds, verdict)
+            found = _left_out(ground, view, clouds)
+            if found is not None:
+                without[each.name] = found
+        _judge_fidelity(ground, without, verdicts)
     return verdicts, mistaken
 
 
@@ -416,25 +424,44 @@ def _truth(ground: Ground, name: str) -> Dn | None:
     return None if red is None or nir is None else ndvi(red, nir)
 
 
-def _judge_fidelity(ground: Ground, view: View, clouds: GatheredClouds, verdict: Verdict) -> None:
-    """Against the date that is left out."""
-    date, judged = ground.bench.left_out, view.judged
+def _left_out(ground: Ground, view: View, clouds: GatheredClouds) -> dict[str, Dn] | None:
+    """Bands and NDVI of the block without the date that is left out; None where none is."""
+    judged, core = view.judged, ground.core
+    if ground.bench.left_out is None:
+        return None
+    if judged.is_without:
+        shown = {name: view.band(name)[core] for name in view.names}
+    elif judged.left_out is not None:
+        shown = _without(judged.left_out, ground, view, clouds)
+    else:
+        return None
+    if NDVI in with_ndvi(list(shown)):
+        shown[NDVI] = ndvi(shown["red"], shown["nir"])
+    return shown
+
+
+def _judge_fidelity(
+    ground: Ground, found: Mapping[str, Mapping[str, Dn]], verdicts: Mapping[str, Verdict]
+) -> None:
+    """Against the date that is left out: of each synthesis alone, and where all show something."""
+    date, core, area = ground.bench.left_out, ground.core, ground.own[ground.core]
     if date is None:
         return
-    core, area = ground.core, ground.own[ground.core]
-    shown = {name: view.band(name)[core] for name in view.names}
-    if not judged.is_without:
-        if judged.left_out is None:
-            return
-        shown = _without(judged.left_out, ground, view, clouds)
-    seen = {name: ground.clear_date(date, name)[core] for name in view.names}
-    for name in view.indices:
-        found, clear = (
-            ndvi(bands["red"], bands["nir"]) if name == NDVI else bands[name]
-            for bands in (shown, seen)
-        )
-        band = verdict.bands.setdefault(name, BandVerdict())
-        band.fidelity.add(differences(found, clear, area))
+    for name in dict.fromkeys(name for shown in found.values() for name in shown):
+        clear = _clear(ground, date, name)[core]
+        held = [shown[name] for shown in found.values() if name in shown]
+        every = area & np.logical_and.reduce([has_value(dn) for dn in held])
+        for synthesis, shown in found.items():
+            if name in shown:
+                band = verdicts[synthesis].bands.setdefault(name, BandVerdict())
+                band.fidelity.add(differences(shown[name], clear, area))
+                band.common.add(differences(shown[name], clear, every))
+
+
+def _clear(ground: Ground, date: SeenDate, name: str) -> Dn:
+    if name != NDVI:
+        return ground.clear_date(date, name)
+    return ndvi(ground.clear_date(date, "red"), ground.clear_date(date, "nir"))
 
 
 def _without(

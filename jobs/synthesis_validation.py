@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -352,7 +353,11 @@ def _side(workspace: "Workspace", trial: Trial, bench: Bench) -> int:
         dates=len(bench.dates),
         # Those of the synthesis without a date; blue and near infrared of the reference.
         reads={group: count + 2 for group, count in bands.items()},
-        layers={group: 2 * count + 5 for group, count in bands.items()},
+        # Of a layer eight bytes count; those without a date are kept of all until they are compared.
+        layers={
+            group: 2 * count + 5 + ceil((count + 1) * len(trial.accounts) / 4)
+            for group, count in bands.items()
+        },
         scratch=PRODUCT.scratch + 4,
     )
     return block_side(workspace.worker_memory, load)
@@ -372,7 +377,17 @@ def _is_inside(trial: Trial, block: Block) -> bool:
 
 # --- what is said of it ----------------------------------------------------------------------------
 
-_PARTS = ("fidelity", "truth", "edges", "elsewhere", "changes", "noise", "temporal", "seam")
+_PARTS = (
+    "fidelity",
+    "common",
+    "truth",
+    "edges",
+    "elsewhere",
+    "changes",
+    "noise",
+    "temporal",
+    "seam",
+)
 
 
 def verdict_document(verdict: Verdict) -> Document:

@@ -173,12 +173,16 @@ def _seen(syntheses: Mapping[str, Any], mistaken: Mapping[str, Any]) -> Iterator
 
 
 def _fidelity(syntheses: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        [name, *_differences(one["mean_of_bands"]["fidelity"], one["bands"], "fidelity")]
-        for name, one in syntheses.items()
-    ]
-    yield from table(["against a clear date left out", *_DIFFERENCES], rows)
-    yield "  means of the bands, reflectance; within: not farther than 0.01 or 5 %"
+    rows = []
+    for name, one in syntheses.items():
+        mean = one["mean_of_bands"]
+        row = [name, *_differences(mean["fidelity"], one["bands"], "fidelity")]
+        common = mean["common"]
+        rows.append([*row, str(common.get("pixels", 0)), number(common.get("rmse"), 4)])
+    heads = ["against a clear date left out", *_DIFFERENCES, "common", "RMSE"]
+    yield from table(heads, rows)
+    yield "  means of the bands, reflectance; within: not farther than 0.01 or 5 %; common: pixels that"
+    yield "  all of these show, and the RMSE of them alone"
 
 
 def _truth(syntheses: Mapping[str, Any]) -> Iterator[str]:

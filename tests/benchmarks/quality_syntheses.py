@@ -90,6 +90,7 @@ def overview(found: Mapping[str, Any]) -> None:
         "by clear %",
         "shadow %",
         "RMSE",
+        "of common",
         "bias",
         "within %",
         "NDVI RMSE",
@@ -99,7 +100,7 @@ def overview(found: Mapping[str, Any]) -> None:
         "date steps",
         "days",
         "differ %",
-        "months",
+        "along time",
     ]
     rows = []
     for name, one in found["syntheses"].items():
@@ -114,6 +115,7 @@ def overview(found: Mapping[str, Any]) -> None:
                 percent(residual["cloud_by_darkest_clear"], 2),
                 percent(residual["shadow"], 2),
                 number(fidelity["rmse"], 4),
+                number(mean["common"]["rmse"], 4),
                 number(fidelity["bias"], 4),
                 percent(fidelity["within"]),
                 number(every["bands"]["ndvi"]["fidelity"]["rmse"], 3),
@@ -124,6 +126,10 @@ def overview(found: Mapping[str, Any]) -> None:
                 number(mean["temporal"]["rms"], 4),
             ]
         )
+    clear = found["reference"]["residual"]
+    keys = ("cloud", "cloud_by_darkest_clear", "shadow")
+    mistaken = [percent(clear[key], 2) for key in keys]
+    rows.append(["clear dates themselves", "-", *mistaken, *["-"] * (len(heads) - 5)])
     markdown(heads, rows)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rasterio.warp import transform_geom
 
 from cube.grid import Block
-from jobs import synthesis_validation
+from jobs import synthesis_judging, synthesis_validation
 from jobs.left_out import GatheredClouds, LeftOut, leave_out
 from jobs.recorded_month import angle_files, recorded_month
 from jobs.seen_dates import seen_dates
@@ -102,6 +102,26 @@ def test_a_date_is_left_out(judged: dict[str, Any]) -> None:
     assert index["bias"] == pytest.approx(np.mean(apart), abs=1e-4)
     assert index["within"] == 0
     assert both["mean_of_bands"]["fidelity"]["rmse"] == pytest.approx(0.01 / 4, rel=1e-5)
+
+
+def test_what_all_show_is_compared_too(shown: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = synthesis_judging._left_out
+
+    def half(ground: Any, view: Any, clouds: Any) -> Any:
+        found = real(ground, view, clouds)
+        if view.judged.name == "wasp scl":
+            found["red"] = np.where(np.arange(64) < 16, found["red"], np.int16(-10000))
+        return found
+
+    monkeypatch.setattr(synthesis_judging, "_left_out", half)
+    found = validate_synthesis(shown, "31UES", "2019-05", ["wasp", "median"], ["scl"])
+    wasp, median = (
+        found["syntheses"][f"{name} scl"]["all"]["bands"] for name in ("wasp", "median")
+    )
+    assert (wasp["red"]["fidelity"]["pixels"], wasp["red"]["common"]["pixels"]) == (512, 512)
+    assert (median["red"]["fidelity"]["pixels"], median["red"]["common"]["pixels"]) == (2048, 512)
+    assert median["red"]["common"]["rmse"] == 0.01
+    assert median["blue"]["common"]["pixels"] == 2048
 
 
 def test_steps_by_hand(judged: dict[str, Any]) -> None:
@@ -265,6 +285,7 @@ def test_the_command(shown: Workspace, tmp_path: Path, clearcube: Any) -> None:
     rows = [line.split() for line in lines if line.startswith("median scl ")]
     assert rows[0][2:7] == ["0.00", "1.5", "0.00", "0.00", "0.00"]
     assert rows[1][2:5] == ["4096", "0.0025", "-0.0025"]
+    assert rows[1][-2:] == ["4096", "0.0025"]
     # Constant fields have no noise, nor has what they are held against.
     assert rows[2][2:] == ["-"] * 7
     assert next(line for line in lines if line.startswith("left out ")).split() == [
