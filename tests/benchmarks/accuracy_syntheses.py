@@ -182,7 +182,7 @@ def tables(found: Mapping[Key, Found]) -> None:
         for mean in MEANS:
             row += [crossover(found, kind, mean, name) for kind in KINDS]
         rows.append(row)
-    markdown(["method", *(f"{mean}: {kind}" for mean in MEANS for kind in KINDS)], rows)
+    markdown(["method", *(f"{mean.split()[-1]}: {kind}" for mean in MEANS for kind in KINDS)], rows)
     title("Months of all in which a composite is nearer to the truth than the weighted mean")
     rows = []
     for name in tuple(METHODS)[2:]:
@@ -190,7 +190,7 @@ def tables(found: Mapping[Key, Found]) -> None:
         for mean in MEANS:
             row += [wins(found, rate, mean, name) for rate in RATES]
         rows.append(row)
-    markdown(["method", *(f"{mean}: {head}" for mean in MEANS for head in heads)], rows)
+    markdown(["method", *(f"{mean.split()[-1]}: {head}" for mean in MEANS for head in heads)], rows)
 
 
 def noise_ratio(one: Found) -> float:
