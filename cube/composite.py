@@ -158,14 +158,14 @@ class Method:
     """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
     further: tuple[FurtherLayer, ...] = ()
     """Layers of its own, on each grid."""
+    one_date: bool = False
+    """Whether every pixel shows one date, so that neighbours of two dates are two observations."""
     weight_title: str = "Sum of the weights of what was averaged; 0 where nothing was"
     date_title: str = "Weighted mean date, days since 1970-01-01"
     needs: tuple[str, ...] = ()
     """Bands that decide on every grid; where they are not its own they are brought to it."""
     wants: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     """``params`` -> bands that decide on every grid, too, but that a cube may lack."""
-    one_date: bool = False
-    """Whether every pixel shows one date, so that neighbours of two dates are two observations."""
     together: bool = False
     """Whether the bands of all grids decide on the coarsest one, which guides the finer ones."""
 

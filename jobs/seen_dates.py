@@ -121,12 +121,18 @@ def seen_dates(workspace: "Workspace", tile: str, name: str) -> SeenDates:
 
 
 def best_mask(workspace: "Workspace", tile: str, level: str) -> str:
-    """Tile and level of a cube -> the best mask of it that is catalogued, without variant."""
-    held = catalogued_masks(workspace, tile)
-    for name in BEST:
-        if name in held and level_of(workspace, tile, name) == level:
-            return name
-    raise RequestError(f"no mask of the {level} cube of tile {tile} is catalogued; make one first")
+    """Tile and level of a cube -> the best mask of it that is catalogued, a variant only if need be."""
+    held = [
+        name
+        for name in catalogued_masks(workspace, tile)
+        if name.partition(":")[0] in BEST
+        and level_of(workspace, tile, name.partition(":")[0]) == level
+    ]
+    if not held:
+        raise RequestError(
+            f"no mask of the {level} cube of tile {tile} is catalogued; make one first"
+        )
+    return min(held, key=lambda name: (":" in name, BEST.index(name.partition(":")[0]), name))
 
 
 def days_from(day: date, centre: date) -> int:

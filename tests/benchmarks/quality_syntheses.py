@@ -50,14 +50,15 @@ def main() -> None:
         make(workspace, options.series, methods, masks)
         areas = options.series / "parcels.geojson"
         found = validate_synthesis(workspace, TILE, MONTHS, methods, masks, areas=areas)
+        print(f"Reference: {found['reference']['mask']}")
         title("Every method and mask")
         overview(found)
-        title("Months with wasp, by mask: gaps %; cloud left %, by the darkest clear date")
-        by_month({k: one for k, one in found["syntheses"].items() if one["method"] == "wasp"})
         for mask in masks[:1]:
             named = [name if name == "wasp" else f"{name}:{CENTRED}" for name in methods]
-            title(f"The same window of 46 days and mask, {mask}, for all methods")
+            title(f"The same window for all, {mask}")
             overview(validate_synthesis(workspace, TILE, MONTHS, named, [mask], areas=areas))
+        title("Months by mask")
+        by_month({k: one for k, one in found["syntheses"].items() if one["method"] == "wasp"})
 
 
 def make(workspace: Workspace, series: Path, methods: Sequence[str], masks: Sequence[str]) -> None:

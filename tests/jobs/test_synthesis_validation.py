@@ -13,10 +13,12 @@ from PIL import Image
 from rasterio.warp import transform_geom
 
 from cube.grid import Block
+from jobs import seen_dates as seen_masks
 from jobs import synthesis_judging, synthesis_validation
+from jobs.errors import RequestError
 from jobs.left_out import GatheredClouds, LeftOut, leave_out
 from jobs.recorded_month import angle_files, recorded_month
-from jobs.seen_dates import seen_dates
+from jobs.seen_dates import best_mask, seen_dates
 from jobs.simulate.season import SeasonFiles
 from jobs.simulate.truth import Truth
 from jobs.synthesis_validation import validate_synthesis
@@ -149,6 +151,19 @@ def test_only_areas_are_judged(shown: Workspace, tmp_path: Path) -> None:
     assert found["areas"] == str(area)
 
 
+def test_the_best_mask_is_taken(shown: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for held, best in (
+        (["scl", "scl:a", "tsmask", "combined:x"], "tsmask"),
+        (["mtcd:b", "scl:a", "tsmask:c"], "tsmask:c"),
+        (["clm", "scl"], "scl"),
+    ):
+        monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_, held=held: held)
+        assert best_mask(shown, "31UES", "l2a") == best
+    monkeypatch.setattr(seen_masks, "catalogued_masks", lambda *_: ["clm"])
+    with pytest.raises(RequestError, match="no mask of the l2a cube"):
+        best_mask(shown, "31UES", "l2a")
+
+
 # --- a simulated season ---------------------------------------------------------------------------
 
 
@@ -223,6 +238,24 @@ def test_clouds_left_are_those_that_plain_numpy_finds(simulated: Workspace) -> N
     assert one["cloud"] == pytest.approx(cloud[judged].mean(), abs=2e-4)
     assert one["cloud"] > 0
     assert one["shadow"] == pytest.approx(shadow[judged].mean(), abs=2e-4)
+
+
+def test_the_reference_is_another_mask_than_that_judged(simulated: Workspace) -> None:
+    made = simulated.run("decode-masks", tile="31TCJ", encoding="scl", name="wide", buffer=20)
+    assert not made.failures
+    own = validate_synthesis(simulated, "31TCJ", "2020-05")
+    other = validate_synthesis(simulated, "31TCJ", "2020-05", reference="scl:wide")
+    assert (own["reference"]["mask"], other["reference"]["mask"]) == ("scl", "scl:wide")
+    one, two = (each["syntheses"]["wasp scl"]["all"] for each in (own, other))
+    # What is published is the same, what it is held against is less.
+    assert one["gaps"] == two["gaps"]
+    assert one["date_texture"] == two["date_texture"]
+    assert 0 < two["residual"]["judged"] <= one["residual"]["judged"]
+    # The 15th is half clear, but no more so where clouds are wider: then none is left out.
+    left_out = [each["dates"]["2020-05"]["left_out"] for each in (own, other)]
+    assert left_out == ["2020-05-15", None]
+    assert one["bands"]["red"]["fidelity"]["rmse"] > 0
+    assert two["bands"]["red"]["fidelity"]["rmse"] is None
 
 
 def test_blocks_of_any_size_come_to_the_same(
