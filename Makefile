@@ -21,9 +21,12 @@ check: $(VENV)/.check
 bench: $(VENV)/.bench
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-# Of the masks, on simulated scenarios; LABELS=FOLDER adds a labelled series, and its syntheses.
+# Of masks and syntheses, on simulated scenes; LABELS=FOLDER adds a labelled series, and its syntheses,
+# TILE="4 5" rows of blocks of a simulated tile (of 0 to 9; some minutes each).
 accuracy: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/accuracy_masks.py $(if $(LABELS),--labels $(LABELS))
+	$(BIN)/python tests/benchmarks/accuracy_syntheses.py
+	$(if $(TILE),$(BIN)/python tests/benchmarks/accuracy_tile.py --rows $(TILE))
 	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_syntheses.py --series $(LABELS))
 
 clean:

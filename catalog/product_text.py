@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -260,29 +261,48 @@ def view_grids(delivery: Delivery, band: SpectralBand) -> dict[int, tuple[list[s
     # Detectors are slanted strips along the track, which falls 13 degrees westward to the south.
     borders = (-1e9, 11.5 + 0.12 * band.index / 12, 1e9)
     grids: dict[int, tuple[list[str], list[str]]] = {}
+    views = _views(delivery.rows, delivery.columns, delivery.view_zenith, delivery.view_azimuth)
     for detector, (left, right) in enumerate(pairwise(borders), start=5):
         zeniths: list[str] = []
         azimuths: list[str] = []
         for row in range(GRID_NODES):
             inside = [left <= column + 0.23 * (row - 11) < right for column in range(GRID_NODES)]
-            views = [_view(delivery, row, column) for column in range(GRID_NODES)]
-            zeniths.append(_line(inside, [zenith + 0.002 * band.index for zenith, _ in views]))
+            zeniths.append(_line(inside, [z + 0.002 * band.index for z, _ in views[row]]))
             azimuths.append(
-                _line(inside, [(azimuth + 0.4 * (detector - 5.5)) % 360 for _, azimuth in views])
+                _line(inside, [(a + 0.4 * (detector - 5.5)) % 360 for _, a in views[row]])
             )
         grids[detector] = (zeniths, azimuths)
     return grids
 
 
-def _view(delivery: Delivery, row: int, column: int) -> tuple[float, float]:
-    """Zenith and azimuth of the way from a node to the sensor, which scans across its track."""
-    toward = math.radians(delivery.view_azimuth)
-    east = GRID_STEP * column - 5 * delivery.columns
-    north = 5 * delivery.rows - GRID_STEP * row
-    middle = _TRACK_REACH * math.tan(math.radians(delivery.view_zenith))
-    to_track = middle - east * math.sin(toward) - north * math.cos(toward)
-    zenith = math.degrees(math.atan(abs(to_track) / _TRACK_REACH))
-    return zenith, delivery.view_azimuth if to_track >= 0 else delivery.view_azimuth + 180
+@lru_cache(maxsize=64)
+def _views(
+    rows: int, columns: int, zenith: float, azimuth: float
+) -> list[list[tuple[float, float]]]:
+    """Size of the raster, view from its middle -> zenith and azimuth of the view by row and column.
+
+    The sensor scans across its track.
+    """
+    toward = math.radians(azimuth)
+    across, along = math.sin(toward), math.cos(toward)
+    middle = _TRACK_REACH * math.tan(math.radians(zenith))
+    views = []
+    for row in range(GRID_NODES):
+        north = 5 * rows - GRID_STEP * row
+        away = [
+            middle - (GRID_STEP * column - 5 * columns) * across - north * along
+            for column in range(GRID_NODES)
+        ]
+        views.append(
+            [
+                (
+                    math.degrees(math.atan(abs(each) / _TRACK_REACH)),
+                    azimuth if each >= 0 else azimuth + 180,
+                )
+                for each in away
+            ]
+        )
+    return views
 
 
 def _line(inside: Iterable[bool], angles: Iterable[float]) -> str:

@@ -85,18 +85,10 @@ def scene_kernels(
     sun, azimuth = angles.sun[0]
     view = np.zeros((2, *sun.shape)) if name is None else _merged(angles.views[name])
     nodes = _kernels(sun, view[0], azimuth - view[1])
-    row, column = (
-        _hats(count, side, offset, step, frame.resolution)
-        for count, side, offset, step in zip(
-            sun.shape,
-            shape,
-            (angles.top - frame.top, frame.left - angles.left),
-            angles.step[::-1],
-            strict=True,
-        )
-    )
+    down = _between(sun.shape[0], shape[0], angles.top - frame.top, angles.step[1], frame)
+    right = _between(sun.shape[1], shape[1], frame.left - angles.left, angles.step[0], frame)
     volumetric, geometric = (
-        (row @ each @ column.T).astype(np.float32, copy=False)
+        _interpolated(_interpolated(each, down).T, right).T
         for each in (nodes.volumetric, nodes.geometric)
     )
     return Kernels(volumetric, geometric)
@@ -156,11 +148,20 @@ def _merged(detectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return merged
 
 
-def _hats(
-    count: int, side: int, offset: float, step: float, resolution: float
-) -> NDArray[np.float32]:
-    """Nodes, pixels, metres from the first node -> (pixel, node) float32 shares, linear between nodes."""
-    centres = (offset + resolution * (np.arange(side) + 0.5)) / step
-    away = np.abs(centres.clip(0, count - 1)[:, None] - np.arange(count))
-    hats: NDArray[np.float32] = np.maximum(1 - away, 0).astype(np.float32)
-    return hats
+Between = tuple[NDArray[np.intp], NDArray[np.float32]]
+"""Of each pixel along an axis the node before it, and how far it is to the next one, 0 to 1."""
+
+
+def _between(count: int, side: int, offset: float, step: float, frame: Frame) -> Between:
+    """Nodes, pixels, metres from the first node to the first pixel's edge -> where pixels lie."""
+    centres = (offset + frame.resolution * (np.arange(side) + 0.5)) / step
+    before = np.floor(centres).clip(0, count - 2).astype(np.intp)
+    return before, (centres - before).clip(0, 1).astype(np.float32)
+
+
+def _interpolated(nodes: NDArray[np.float32], between: Between) -> NDArray[np.float32]:
+    """(node, ...) -> (pixel, ...) linear along the first axis."""
+    before, share = between
+    share = share[:, None]
+    along: NDArray[np.float32] = nodes[before] * (1 - share) + nodes[before + 1] * share
+    return along

@@ -14,7 +14,7 @@ from cube.anisotropy import directed_reflectance, nadir_kernels
 from cube.classes import CLEAR, CLOUD, NO_OBSERVATION, THIN_CLOUD, WATER
 from cube.composite import Composite, Method, day_number
 from cube.facts import DateFacts
-from cube.landscape import COVERS, coarsen, fine_reflectance
+from cube.landscape import COVERS, Landscape, coarsen, fine_reflectance
 from cube.opinions import degraded_classes
 from cube.periods import Period
 from cube.sky import Sky
@@ -38,6 +38,8 @@ class MonthSeries:
 
     season: Season
     period: Period
+    landscape: Landscape
+    """The ground, at 10 m."""
     bands: dict[str, NDArray[np.int16]]
     """``(time, y, x)`` dn by name, nodata -10000."""
     days: NDArray[np.int32]
@@ -65,7 +67,7 @@ class MonthSeries:
 
     def masks(self, omission: float, commission: float) -> NDArray[np.uint8]:
         """(time, y, x) true classes of all dates, wrong by such shares of each date's pixels."""
-        land = season_landscape(self.season)
+        land = self.landscape
         blue = fine_reflectance(land, _day_of_year(self.period.centre), ("blue",))["blue"]
         called = []
         for number, (sky, observed) in enumerate(self.skies):
@@ -144,6 +146,7 @@ def simulate_month(month: str, seed: int, *, size: int = 480) -> MonthSeries:
     return MonthSeries(
         season=season,
         period=period,
+        landscape=land,
         bands={name: np.stack(stack) for name, stack in stacks.items()},
         days=np.array([day_number(each.sensed.date()) for each in passes], np.int32),
         passes=tuple(passes),

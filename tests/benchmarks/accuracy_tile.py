@@ -46,29 +46,33 @@ class Variant:
     slow: bool = False
 
 
+KEEP = {"outliers": "keep"}
+WRONG = "5 % wrong"
+
 VARIANTS = {
     "wasp": Variant(),
     "wasp, brdf=none": Variant(options={"brdf": "none"}),
-    "wasp, brdf=roy sun=fixed": Variant(options={"brdf": "roy", "sun": "fixed"}),
+    "wasp, sun=fixed": Variant(options={"sun": "fixed"}),
     "wasp, brdf=wasp": Variant(options={"brdf": "wasp"}, slow=True),
     "wasp, no cloud weight": Variant(cloud_weight=False),
+    "wasp, outliers=keep": Variant(options=KEEP),
+    "wasp, outliers=keep, no cloud weight": Variant(cloud_weight=False, options=KEEP),
     "median, brdf=roy": Variant("median", options={"brdf": "roy", "window": "centred"}),
-    "medoid, brdf=roy": Variant("medoid", options={"brdf": "roy", "window": "centred"}),
-    "wasp, 5 % wrong": Variant(mask="5 % wrong"),
-    "wasp, 5 % wrong, no cloud weight": Variant(mask="5 % wrong", cloud_weight=False),
-    "wasp, 5 % wrong, down-weight": Variant(
-        mask="5 % wrong", options={"outliers": "down-weight"}
+    "wasp; wrong": Variant(mask=WRONG),
+    "wasp, no cloud weight; wrong": Variant(mask=WRONG, cloud_weight=False),
+    "wasp, outliers=keep; wrong": Variant(mask=WRONG, options=KEEP),
+    "wasp, outliers=keep, no cloud weight; wrong": Variant(
+        mask=WRONG, cloud_weight=False, options=KEEP
     ),
-    "wasp, 5 % wrong, down-weight, no cloud weight": Variant(
-        mask="5 % wrong", cloud_weight=False, options={"outliers": "down-weight"}
-    ),
-}  # fmt: skip
+}
+"""After a semicolon: with the mask that is wrong."""
 
 SHOWN = (
     "wasp, brdf=none",
     "wasp",
-    "wasp, 5 % wrong, no cloud weight",
-    "wasp, 5 % wrong",
+    "wasp, outliers=keep, no cloud weight; wrong",
+    "wasp, outliers=keep; wrong",
+    "wasp; wrong",
 )
 STRIP = 122
 """Rows of 10 m of a strip across the border."""
