@@ -28,6 +28,7 @@ accuracy: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/accuracy_syntheses.py
 	$(if $(TILE),$(BIN)/python tests/benchmarks/accuracy_tile.py --rows $(TILE))
 	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_syntheses.py --series $(LABELS))
+	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_by_labels.py --labels $(LABELS))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
