@@ -242,11 +242,15 @@ class SqliteCatalog:
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
         """The catalogue as it is now, whatever is written meanwhile."""
         db = self._connection()
+        if db.in_transaction:  # of a write, whose check asks
+            yield db
+            return
         db.execute("BEGIN")
         try:
             yield db
         finally:
-            db.execute("COMMIT")
+            if db.in_transaction:
+                db.execute("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
