@@ -71,13 +71,12 @@ SHOWN = (
     "wasp, brdf=none",
     "wasp",
     "wasp, outliers=keep, no cloud weight; wrong",
-    "wasp, outliers=keep; wrong",
     "wasp; wrong",
 )
 STRIP = 122
 """Rows of 10 m of a strip across the border."""
 PICTURES = Path(__file__).parents[2] / "deploy" / "pictures"
-CELL = 18
+CELL = 61
 """Pixels of 10 m in a cell of the picture."""
 
 
@@ -295,18 +294,18 @@ def picture(found: Mapping[str, Found]) -> None:
     mpl.rcParams |= {"font.size": 8, "axes.titlesize": 8, "font.family": "DejaVu Sans"}
     panels_of = {name: mosaic(found[name].error) for name in SHOWN}
     height, width = next(iter(panels_of.values())).shape
-    size = 7.4, len(SHOWN) * (7 * height / width + 0.22)
+    size = 7.4, len(SHOWN) * (6.2 * height / width + 0.25)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
     panels = figure.subplots(len(SHOWN), 1)
     for panel, (name, error) in zip(panels, panels_of.items(), strict=True):
-        shown = panel.imshow(error, cmap="RdBu_r", vmin=-0.025, vmax=0.025)
+        shown = panel.imshow(error, cmap="RdBu_r", vmin=-0.012, vmax=0.012)
         panel.set_title(name, loc="left")
         panel.set_xticks([])
         panel.set_yticks([])
     figure.colorbar(shown, ax=panels, shrink=0.6, label="error of near infrared")
     path = PICTURES / "seam.png"
     figure.savefig(path)
-    few = Image.open(path).convert("RGB").quantize(128, Image.Quantize.FASTOCTREE)
+    few = Image.open(path).convert("RGB").quantize(96, Image.Quantize.FASTOCTREE)
     few.save(path, optimize=True)
 
 
