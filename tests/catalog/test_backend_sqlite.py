@@ -116,6 +116,7 @@ def test_an_older_version_is_made_anew(tmp_path, version):
             ({"level": "l2a"}, ["a"]),
             ({"superseded": False}, ["c", "a"]),
             ({"tile": "31UES"}, ["c", "a"]),
+            ({"filter": "grid:code = 'MGRS-31UES'"}, ["c", "a"]),
             ({"bbox": (4, 50, 4.5, 50.5)}, ["a", "b"]),
             ({"datetime": "2019-05-31"}, ["b"]),
             ({"filter": "note = 'é' AND big > 1e299"}, ["a"]),
