@@ -92,7 +92,9 @@ class BackendTests:
 
     def test_long_periods_are_found_by_dates_within(self, catalog: CatalogBackend) -> None:
         years = {"start_datetime": "2015-01-01T00:00:00Z", "end_datetime": "2020-12-31T00:00:00Z"}
-        fill(catalog, [make_item(f"i{n}", datetime=f"2019-05-0{n + 1}T00:00:00Z") for n in range(4)])
+        fill(
+            catalog, [make_item(f"i{n}", datetime=f"2019-05-0{n + 1}T00:00:00Z") for n in range(4)]
+        )
         assert found(catalog, datetime="2019-05-02/2019-05-03") == ["i2", "i1"]
         catalog.upsert_items([make_item("long", datetime=None, **years)])
         assert found(catalog, datetime="2019-05-02/2019-05-03") == ["i2", "i1", "long"]

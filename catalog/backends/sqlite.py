@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from catalog.backends.base import Check, Counts, Document, Page, page_of
-from catalog.backends.filter_sql import Values, beyond, order_by
+from catalog.backends.filter_sql import GRID_CODE, Values, beyond, order_by
 from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.backends.sqlite_filter import add_functions
 from catalog.backends.sqlite_query import (
@@ -37,6 +37,7 @@ from catalog.filters.tree import CLOUD_COVER
 from catalog.footprint import Bbox
 from catalog.moments import ticks
 from catalog.ordering import Key, keys_of, read_token
+from catalog.queryables import Kind
 from catalog.search import Query
 
 
@@ -338,7 +339,8 @@ def _upsert(
         text = keeping_created(found[1], text)
         item = decoded(text)
     added.note(row.collection, int(found is None), t1 - t0)
-    columns = (t0, t1, row.tile, *(value_of(item, *each) for each in _SAID), _is_superseded(item))
+    said = (value_of(item, *each) for each in _SAID)
+    columns = (t0, t1, row.tile, *said, _is_superseded(item))
     if found is None:
         rid = db.execute(_NEW, (row.collection, row.id, *columns)).lastrowid
     else:
@@ -377,17 +379,18 @@ def _advised(error: sqlite3.Error) -> str:
 
 
 _MARGIN = 1e-6
-_SAID = (
-    (CLOUD_COVER.path, CLOUD_COVER.kind),
-    (LEVEL.path, LEVEL.kind),
+_SAID: tuple[tuple[tuple[str, ...], Kind], ...] = (
+    (CLOUD_COVER.path, "number"),
+    (LEVEL.path, "text"),
+    (GRID_CODE, "text"),
 )
 """Properties that have a column."""
 _FOUND = """SELECT rid, content FROM items JOIN documents USING (rid)
     WHERE collection = ? AND id = ?"""
-_NEW = """INSERT INTO items (collection, id, t0, t1, tile, cloud, level, superseded)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGED = """UPDATE items SET t0 = ?, t1 = ?, tile = ?, cloud = ?, level = ?, superseded = ?
-    WHERE rid = ?"""
+_NEW = """INSERT INTO items (collection, id, t0, t1, tile, cloud, level, grid, superseded)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGED = """UPDATE items SET t0 = ?, t1 = ?, tile = ?, cloud = ?, level = ?, grid = ?,
+    superseded = ? WHERE rid = ?"""
 _TALLIED = """INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE
     SET items = items + excluded.items, longest = max(longest, excluded.longest)"""
 _LONGEST = """SELECT max(longest) FROM tallies

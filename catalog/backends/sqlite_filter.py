@@ -167,6 +167,7 @@ _COLUMNS = {
     Property(("collection",), "text"): "collection",
     CLOUD_COVER: "cloud",
     Property(("properties", "clearcube:level"), "text"): "level",
+    Property(GRID_CODE, "text"): "grid",
 }
 _TYPES = {"number": "('integer', 'real')", "text": "('text')", "array": "('array')"}
 _FUNCTIONS: tuple[tuple[str, int, Any], ...] = (

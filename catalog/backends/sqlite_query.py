@@ -4,9 +4,9 @@ import json
 import re
 from dataclasses import replace
 
-from catalog.backends.filter_sql import Values, condition
+from catalog.backends.filter_sql import GRID_CODE, Values, condition
 from catalog.backends.sqlite_filter import SqliteDialect
-from catalog.filters.tree import CLOUD_COVER, Property
+from catalog.filters.tree import CLOUD_COVER, Call, Node, Property
 from catalog.footprint import Bbox, halves, stated_bounds
 from catalog.moments import ticks
 from catalog.search import Interval, Query, SortKey
@@ -68,6 +68,20 @@ def in_order_of_cloud(query: Query) -> bool:
     )
 
 
+def _names_tiles(query: Query) -> bool:
+    """Whether the index of tiles can be gone by: they are named, if by a filter that must hold."""
+
+    def names(node: Node | None) -> bool:
+        if not isinstance(node, Call):
+            return False
+        if node.op == "and":
+            return any(names(each) for each in node.args)
+        own = node.args[0] if node.op in ("=", "in") else None
+        return isinstance(own, Property) and own.path == GRID_CODE
+
+    return bool(query.tiles) or names(query.filter)
+
+
 def where(
     query: Query, dialect: SqliteDialect, *, few: bool = False, since: int | None = None
 ) -> tuple[str, Values]:
@@ -84,7 +98,9 @@ def where(
         ("id", query.ids),
         ("tile", query.tiles),
     ):
-        sign = "+" if column == "collection" and in_order_of_cloud(query) else plain
+        # A tile has some thousand items, a collection may have most of all.
+        other = column == "collection" and (in_order_of_cloud(query) or _names_tiles(query))
+        sign = "+" if other else plain
         if len(wanted) == 1:
             # Lets the index give the order too, which a list of values does not.
             parts.append(f"{sign}{column} = ?")

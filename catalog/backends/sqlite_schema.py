@@ -86,6 +86,7 @@ _ITEMS = """CREATE TABLE items (
         cloud,  -- a number, or NULL
         level TEXT,
         superseded INTEGER NOT NULL,
+        grid TEXT,  -- grid:code as it is said, of which tile is the end
         UNIQUE (id, collection)
     )"""
 _DOCUMENTS = """CREATE TABLE documents (
@@ -127,6 +128,7 @@ def _renewed(version: int) -> tuple[str, ...]:
     known += ["items_collection", "items_cloud"] if version == 2 else []
     cloud = """'$.properties."eo:cloud_cover"'"""
     level = """'$.properties."clearcube:level"'"""
+    grid = """'$.properties."grid:code"'"""
     return (
         *(f"DROP INDEX {name}" for name in known),
         "DROP TRIGGER items_gone",
@@ -138,7 +140,8 @@ def _renewed(version: int) -> tuple[str, ...]:
             CASE WHEN json_type(content, {cloud}) IN ('integer', 'real')
                 THEN json_extract(content, {cloud}) END,
             CASE json_type(content, {level}) WHEN 'text' THEN json_extract(content, {level}) END,
-            coalesce(json_type(content, '$.properties."clearcube:superseded_by"'), 'null') <> 'null'
+            coalesce(json_type(content, '$.properties."clearcube:superseded_by"'), 'null') <> 'null',
+            CASE json_type(content, {grid}) WHEN 'text' THEN json_extract(content, {grid}) END
             FROM items_before""",
         """INSERT INTO documents SELECT rid,
             json_object('bbox', json_extract(content, '$.bbox'),

@@ -21,12 +21,13 @@ import importlib.util
 import json
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -58,15 +59,13 @@ INGEST = 5000.0
 SCALE = 2.0
 """Most times as long as among a tenth of the items."""
 
-OURS = (
-    "import sys, uvicorn; from catalog.backends import open_catalog; "
-    "from catalog.api.app import create_app; "
-    "uvicorn.run(create_app(open_catalog(sys.argv[1])), port=int(sys.argv[2]), log_level='error')"
-)
 PEER = (
+    "-c",
     "import sys, uvicorn; from stac_fastapi.pgstac.app import create_app; "
-    "uvicorn.run(create_app(), port=int(sys.argv[1]), log_level='error')"
+    "uvicorn.run(create_app(), port=int(sys.argv[2]), log_level='error')",
+    "--port",
 )
+"""What Python is to run; the port follows."""
 Question = Callable[[random.Random], dict[str, Any]]
 SERVERS: dict[str, psutil.Process] = {}
 """Address -> process that answers at it; of PostgreSQL's own it knows nothing."""
@@ -109,7 +108,7 @@ def measured(
     """Each part that is asked for."""
     sqlite = f"sqlite:///{folder}/catalog.db"
     yield from fill(sqlite, archive, counts="ingest" in options.parts)
-    ours = stack.enter_context(serving(OURS, sqlite))
+    ours = stack.enter_context(ours_at(sqlite))
     if not options.no_peer and {"ingest", "search"} & set(options.parts):
         server = stack.enter_context(postgres())
         load_pgstac(folder, server, archive, everything="search" in options.parts)
@@ -117,10 +116,8 @@ def measured(
         services = {"SQLite": ours}
         if not options.no_peer:
             url = f"{server}/bench"
-            services["pgstac, this API"] = stack.enter_context(serving(OURS, url))
-            services["stac-fastapi-pgstac"] = stack.enter_context(
-                serving(PEER, environment=peer_settings(url))
-            )
+            services["pgstac, this API"] = stack.enter_context(ours_at(url))
+            services["stac-fastapi-pgstac"] = stack.enter_context(serving(PEER, peer_settings(url)))
         yield from search(archive, services)
     if "scale" in options.parts:
         yield from scale(archive, ours, folder, options, stack)
@@ -309,7 +306,7 @@ def scale(
     say(f"{many.count} items: {len(many.tiles)} tiles, {many.years:.1f} years of each")
     url = f"sqlite:///{folder}/many.db"
     yield from fill(url, many)
-    services = {f"{archive.count}": ours, f"{many.count}": stack.enter_context(serving(OURS, url))}
+    services = {f"{archive.count}": ours, f"{many.count}": stack.enter_context(ours_at(url))}
     place = place_and_time(archive)  # its places and years are among those of the other
     kinds: dict[str, Question] = {
         "bbox + dates": place,
@@ -397,16 +394,25 @@ def cpu(address: str) -> float:
 
 
 @contextmanager
-def serving(code: str, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """A service in a process of its own."""
-    import socket
+def ours_at(url: str) -> Iterator[str]:
+    """``clearcube serve`` of a catalogue."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(
+            ("-m", "jobs.cli", "--workspace", folder, "serve", "--port"), {"CLEARCUBE_CATALOG": url}
+        ) as address,
+    ):
+        yield address
 
+
+@contextmanager
+def serving(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """A service in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = {**os.environ, "CLEARCUBE_API_TOKEN": "bench", **(environment or {})}
-    command = [sys.executable, "-c", code, *arguments, str(port)]
-    with subprocess.Popen(command, env=variables) as process:
+    variables = {**os.environ, "CLEARCUBE_API_TOKEN": "bench", **environment}
+    with subprocess.Popen([sys.executable, *words, str(port)], env=variables) as process:
         address = f"http://127.0.0.1:{port}"
         SERVERS[address] = psutil.Process(process.pid)
         try:

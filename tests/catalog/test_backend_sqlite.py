@@ -116,6 +116,7 @@ def test_an_older_version_is_made_anew(tmp_path, version):
             ({"level": "l2a"}, ["a"]),
             ({"superseded": False}, ["c", "a"]),
             ({"tile": "31UES"}, ["c", "a"]),
+            ({"filter": "grid:code = 'MGRS-31UES'"}, ["c", "a"]),
             ({"bbox": (4, 50, 4.5, 50.5)}, ["a", "b"]),
             ({"datetime": "2019-05-31"}, ["b"]),
             ({"filter": "note = 'é' AND big > 1e299"}, ["a"]),
@@ -255,6 +256,30 @@ def test_forked_process_opens_its_own_connection(tmp_path):
             os._exit(0 if done else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert catalog.search(Query()).matched == 2
+
+
+@pytest.mark.parametrize(
+    ("conditions", "index"),
+    [
+        ({"tile": "31UES"}, "items_tile (tile=?)"),
+        ({"tile": "31UES", "datetime": "2019"}, "items_tile (tile=?"),
+        ({"filter": "grid:code = 'MGRS-31UES'"}, "items_tile (tile=?)"),
+        ({"filter": "eo:cloud_cover < 5 AND grid:code = 'MGRS-31UES'"}, "items_tile (tile=?)"),
+        ({"sortby": "-eo:cloud_cover"}, "items_cloud"),
+        ({"filter": "grid:code = 'MGRS-31UES' OR id = 'a'"}, "items_collection (collection=?)"),
+        ({"datetime": "2019"}, "items_collection (collection=? AND t0>? AND t0<?)"),
+    ],
+)
+def test_a_page_goes_by_the_index_that_keeps_few(tmp_path, conditions, index):
+    with SqliteCatalog(tmp_path / "catalog.db") as catalog:
+        fill(catalog, [make_item("a")])
+        db, plans = catalog._connection(), []
+        db.set_trace_callback(plans.append)
+        assert found(catalog, collections=["sentinel-2-l2a"], **conditions) in (["a"], [])
+        db.set_trace_callback(None)
+        (page,) = [text for text in plans if text.startswith("SELECT rid FROM items")]
+        said = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {page}"))
+    assert index in said
 
 
 # Search against the plain definition
