@@ -21,9 +21,14 @@ check: $(VENV)/.check
 bench: $(VENV)/.bench
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-# Of the masks, on simulated scenarios; LABELS=FOLDER adds a labelled series.
+# Of masks and syntheses, on simulated scenes; LABELS=FOLDER adds a labelled series, and its syntheses,
+# TILE="4 5" rows of blocks of a simulated tile (of 0 to 9; some minutes each).
 accuracy: $(VENV)/.test
 	$(BIN)/python tests/benchmarks/accuracy_masks.py $(if $(LABELS),--labels $(LABELS))
+	$(BIN)/python tests/benchmarks/accuracy_syntheses.py
+	$(if $(TILE),$(BIN)/python tests/benchmarks/accuracy_tile.py --rows $(TILE))
+	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_syntheses.py --series $(LABELS))
+	$(if $(LABELS),$(BIN)/python tests/benchmarks/quality_by_labels.py --labels $(LABELS))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -6,9 +6,10 @@ from typing import Any
 from catalog.backends.base import ITEM_ID, CatalogBackend, Counts, Document
 from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.footprint import Bbox, bbox_of
-from catalog.items import NAME, schema_fault, utc_text
-from catalog.products.bands import BANDS
+from catalog.items import EXTENSIONS, NAME, schema_fault, utc_text
+from catalog.products.bands import BANDS, Band
 from catalog.search import instant, times_of
+from catalog.summaries import renders, summaries
 
 L1C = "sentinel-2-l1c"
 L2A = "sentinel-2-l2a"
@@ -57,9 +58,21 @@ def collection_document(collection_id: str, items: Iterable[Mapping[str, Any]] =
         "extent": UNKNOWN_EXTENT,
         "links": _links(kind),
     }
+    publications = _publications(kind, method)
+    if publications:
+        document["sci:publications"] = publications
     assets = _item_assets(kind)
     if assets:
         document["item_assets"] = assets
+    if kind not in (DEM, "other"):
+        coarsest = 60 if kind in (L1C, L2A) else 20
+        document["summaries"] = summaries(_LEVELS.get(kind), coarsest=coarsest)
+    if kind == CUBES:  # whose assets are stores of all bands
+        bands = [_eo_band(band) for band in BANDS if band.resolution <= 20]
+        document["summaries"]["eo:bands"] = bands
+    if kind == "synthesis":
+        document["renders"] = renders()
+    document["stac_extensions"] = _extensions(document)
     return widened(document, items)
 
 
@@ -179,6 +192,8 @@ _KEYWORDS = {
     L3A: ("msi", "l3a", "synthesis", "wasp", "muscate", "theia"),
     "synthesis": ("synthesis", "l3a", "cloud-free"),
 }
+_LEVELS = {L1C: "L1C", L2A: "L2A", MAJA: "L2A", L3A: "L3A", "synthesis": "L3A"}
+"""Processing level of a collection all of whose items have one."""
 _ESA = {"name": "European Space Agency", "roles": ["producer", "licensor"]}
 _MASKS = {
     L2A: ("scl",),
@@ -256,6 +271,21 @@ def _links(kind: str) -> list[Document]:
     ]
 
 
+def _extensions(document: Document) -> list[str]:
+    """Extensions whose fields a collection, its summaries or its item_assets have."""
+    said = [*document, *document.get("summaries", {})]
+    said += [key for asset in document.get("item_assets", {}).values() for key in asset]
+    return [uri for prefix, uri in EXTENSIONS.items() if any(k.startswith(prefix) for k in said)]
+
+
+def _publications(kind: str, method: str) -> list[Document]:
+    """What is published on the algorithms by which the pixels of a collection were made."""
+    names = {L2A: ["sen2cor"], MAJA: ["maja"], L3A: ["maja"]}.get(kind, [])
+    if method in ("scl", "mtcd", "wasp"):
+        names = {"scl": ["sen2cor"], "mtcd": ["mtcd"], "wasp": ["brdf", "brdf-msi"]}[method]
+    return [dict(zip(("doi", "citation"), _PUBLISHED[name], strict=True)) for name in names]
+
+
 def _item_assets(kind: str) -> Document:
     if kind in RAW:
         masks = {key: _asset(key, "data", "classification") for key in _MASKS[kind]}
@@ -272,14 +302,15 @@ def _item_assets(kind: str) -> Document:
         return {**_band_assets(with_cirrus=False), **of_l3a, "date": _DATE_OF_L3A}
     if kind == "synthesis":
         layers = ("weight", "date", "status", "clear_count", "total_count")
+        bands = _band_assets(with_cirrus=False)
         return {
-            **_band_assets(with_cirrus=False),
+            **{key: band for key, band in bands.items() if band["gsd"] <= 20},
             **{key: _asset(key, "data", media_type=_COG) for key in layers},
             "thumbnail": _asset("thumbnail", "thumbnail"),
         }
     if kind == CUBES:
         return {
-            key: _asset(key, "data", media_type="application/vnd+zarr") for key in ("r10m", "r20m")
+            key: _asset(key, "data", media_type="application/vnd.zarr") for key in ("r10m", "r20m")
         }
     return {"data": _asset("data", "data")} if kind == DEM else {}
 
@@ -290,18 +321,20 @@ def _band_assets(*, with_cirrus: bool) -> Document:
             "title": f"{band.esa}, {band.centre * 1000:.0f} nm",
             "roles": ["data", "reflectance"],
             "gsd": band.resolution,
-            "eo:bands": [
-                {
-                    "name": band.esa,
-                    "common_name": band.common_name,
-                    "center_wavelength": band.centre,
-                    "full_width_half_max": band.width,
-                }
-            ],
+            "eo:bands": [_eo_band(band)],
         }
         for band in BANDS
         # Cirrus is seen from above only: no surface reflectance has it.
         if with_cirrus or band.key != "cirrus"
+    }
+
+
+def _eo_band(band: Band) -> Document:
+    return {
+        "name": band.esa,
+        "common_name": band.common_name,
+        "center_wavelength": band.centre,
+        "full_width_half_max": band.width,
     }
 
 
@@ -324,3 +357,31 @@ def _union(boxes: Iterable[Bbox]) -> Bbox:
     west = -180.0 if crosses else min(box[0] for box in boxes)
     east = 180.0 if crosses else max(box[2] for box in boxes)
     return west, min(box[1] for box in boxes), east, max(box[3] for box in boxes)
+
+
+_PUBLISHED = {
+    "sen2cor": (
+        "10.1117/12.2278218",
+        "Main-Knorn et al. (2017), Sen2Cor for Sentinel-2, Proceedings of SPIE 10427",
+    ),
+    "maja": (
+        "10.3390/rs70302668",
+        "Hagolle et al. (2015), A multi-temporal and multi-spectral method to estimate aerosol "
+        "optical thickness over land, Remote Sensing 7(3)",
+    ),
+    "mtcd": (
+        "10.1016/j.rse.2010.03.002",
+        "Hagolle et al. (2010), A multi-temporal method for cloud detection, Remote Sensing of "
+        "Environment 114(8)",
+    ),
+    "brdf": (
+        "10.1016/j.rse.2016.01.023",
+        "Roy et al. (2016), A general method to normalize Landsat reflectance data to nadir BRDF "
+        "adjusted reflectance, Remote Sensing of Environment 176",
+    ),
+    "brdf-msi": (
+        "10.1016/j.rse.2017.06.019",
+        "Roy et al. (2017), Examination of Sentinel-2A multi-spectral instrument reflectance "
+        "anisotropy, Remote Sensing of Environment 199",
+    ),
+}

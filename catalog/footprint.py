@@ -87,12 +87,15 @@ def geometry_text(value: Any) -> str:
         raise QueryError("a geometry is GeoJSON: give type and coordinates, e.g. of a Polygon")
     try:
         text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
-        shape = shapely.geometry.shape(json.loads(text))
+        plain = json.loads(text)
+        shape = shapely.geometry.shape(plain)
         bounds = shape.bounds
     except (ShapelyError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise QueryError(f"the {value['type']} is no usable GeoJSON") from None
     if shape.is_empty or not all(math.isfinite(each) for each in bounds):
         raise QueryError(f"the {value['type']} is empty or not finite")
+    if not all(ring[0] == ring[-1] for ring in _rings(plain)):
+        raise QueryError(f"a ring of the {value['type']} does not end where it begins")
     if bounds[0] < -180 or bounds[2] > 180 or bounds[1] < -90 or bounds[3] > 90:
         raise QueryError(
             f"the {value['type']} leaves the globe: give degrees of longitude, latitude"
@@ -178,6 +181,17 @@ def halves(bbox: Bbox) -> list[Bbox]:
     if west <= east:
         return [bbox]
     return [(west, south, 180.0, north), (-180.0, south, east, north)]
+
+
+def _rings(geometry: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    """Rings of a GeoJSON geometry; shapely closes what is open, PostGIS refuses it."""
+    for part in geometry.get("geometries", ()):
+        yield from _rings(part)
+    if geometry["type"] == "Polygon":
+        yield from geometry["coordinates"]
+    elif geometry["type"] == "MultiPolygon":
+        for polygon in geometry["coordinates"]:
+            yield from polygon
 
 
 def _points(value: Any) -> Iterator[Sequence[float]]:

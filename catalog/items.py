@@ -30,6 +30,9 @@ EXTENSIONS = {
     "classification:": "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     "file:": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
     "cube:": "https://stac-extensions.github.io/datacube/v2.2.0/schema.json",
+    "sci:": "https://stac-extensions.github.io/scientific/v1.0.0/schema.json",
+    "renders": "https://stac-extensions.github.io/render/v2.0.0/schema.json",
+    "zarr:": "https://stac-extensions.github.io/zarr/v1.0.0/schema.json",
     "xarray:": "https://stac-extensions.github.io/xarray-assets/v1.0.0/schema.json",
 }
 """STAC extensions by the prefix of their fields."""

@@ -4,9 +4,11 @@
 Nothing here touches pixels or disks.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -20,6 +22,13 @@ GRID_STEP = 5000
 
 GRID_NODES = 23
 """Nodes along each side of an angle grid: 22 steps of 5 km span a tile of 109.8 km."""
+
+_GRID_PIXELS = GRID_STEP // 10
+"""Pixels of 10 m from node to node."""
+
+_TRACK_REACH = 700_000
+"""Metres from the track over the tangent of the zenith: the orbit's 786 km, less an eighth for the
+curvature of the earth, which turns the ground away from the sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,16 +234,19 @@ def absolute_orbit(platform: str, relative_orbit: int, day: datetime) -> int | N
 
 
 def sun_grid(delivery: Delivery, angle: str) -> list[str]:
-    """23 lines of 23 numbers: the sun's ``zenith`` or ``azimuth``, degrees, every 5 km."""
-    middle = (GRID_NODES - 1) / 2
+    """23 lines of 23 numbers: the sun's ``zenith`` or ``azimuth``, degrees, every 5 km.
+
+    In the middle of the raster they are the delivery's own, as all grids are.
+    """
     if angle == "zenith":
         # 5 km southward lower the sun's zenith angle by 0.045 degrees of latitude.
         start, down, right = delivery.sun_zenith, -0.045, -0.012
     else:
         start, down, right = delivery.sun_azimuth, 0.035, 0.062
+    rows, columns = (side / (2 * _GRID_PIXELS) for side in (delivery.rows, delivery.columns))
     return [
         " ".join(
-            f"{start + down * (row - middle) + right * (column - middle):.6g}"
+            f"{start + down * (row - rows) + right * (column - columns):.6g}"
             for column in range(GRID_NODES)
         )
         for row in range(GRID_NODES)
@@ -242,26 +254,61 @@ def sun_grid(delivery: Delivery, angle: str) -> list[str]:
 
 
 def view_grids(delivery: Delivery, band: SpectralBand) -> dict[int, tuple[list[str], list[str]]]:
-    """Detector -> zenith and azimuth lines of a band, NaN where the detector does not look."""
+    """Detector -> zenith and azimuth lines of a band, NaN where the detector does not look.
+
+    Zenith grows away from the track, on either side, and the azimuth points back to it.
+    """
     # Detectors are slanted strips along the track, which falls 13 degrees westward to the south.
     borders = (-1e9, 11.5 + 0.12 * band.index / 12, 1e9)
     grids: dict[int, tuple[list[str], list[str]]] = {}
+    views = _views(delivery.rows, delivery.columns, delivery.view_zenith, delivery.view_azimuth)
     for detector, (left, right) in enumerate(pairwise(borders), start=5):
         zeniths: list[str] = []
         azimuths: list[str] = []
         for row in range(GRID_NODES):
             inside = [left <= column + 0.23 * (row - 11) < right for column in range(GRID_NODES)]
-            zeniths.append(_line(inside, delivery.view_zenith + 0.002 * band.index, 0.05))
-            azimuths.append(_line(inside, delivery.view_azimuth + 0.4 * (detector - 5.5), 0.02))
+            zeniths.append(_line(inside, [z + 0.002 * band.index for z, _ in views[row]]))
+            azimuths.append(
+                _line(inside, [(a + 0.4 * (detector - 5.5)) % 360 for _, a in views[row]])
+            )
         grids[detector] = (zeniths, azimuths)
     return grids
 
 
-def _line(inside: Iterable[bool], start: float, step: float) -> str:
-    """One row of a grid, varying slowly along it."""
+@lru_cache(maxsize=64)
+def _views(
+    rows: int, columns: int, zenith: float, azimuth: float
+) -> list[list[tuple[float, float]]]:
+    """Size of the raster, view from its middle -> zenith and azimuth of the view by row and column.
+
+    The sensor scans across its track.
+    """
+    toward = math.radians(azimuth)
+    across, along = math.sin(toward), math.cos(toward)
+    middle = _TRACK_REACH * math.tan(math.radians(zenith))
+    views = []
+    for row in range(GRID_NODES):
+        north = 5 * rows - GRID_STEP * row
+        away = [
+            middle - (GRID_STEP * column - 5 * columns) * across - north * along
+            for column in range(GRID_NODES)
+        ]
+        views.append(
+            [
+                (
+                    math.degrees(math.atan(abs(each) / _TRACK_REACH)),
+                    azimuth if each >= 0 else azimuth + 180,
+                )
+                for each in away
+            ]
+        )
+    return views
+
+
+def _line(inside: Iterable[bool], angles: Iterable[float]) -> str:
+    """One row of a grid."""
     return " ".join(
-        f"{start + step * (column - 11):.6g}" if seen else "NaN"
-        for column, seen in enumerate(inside)
+        f"{angle:.6g}" if seen else "NaN" for seen, angle in zip(inside, angles, strict=True)
     )
 
 

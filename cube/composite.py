@@ -158,6 +158,8 @@ class Method:
     """``params`` -> how the clouds near a pixel weigh on it; None: no ``cloud_weight`` is needed."""
     further: tuple[FurtherLayer, ...] = ()
     """Layers of its own, on each grid."""
+    one_date: bool = False
+    """Whether every pixel shows one date, so that neighbours of two dates are two observations."""
     weight_title: str = "Sum of the weights of what was averaged; 0 where nothing was"
     date_title: str = "Weighted mean date, days since 1970-01-01"
     needs: tuple[str, ...] = ()

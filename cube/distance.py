@@ -2,7 +2,9 @@
 
 As in the best-available-pixel compositing of J. C. White et al. 2014 (doi 10.1080/07038992.2014.945827)
 and P. Griffiths et al. 2013 (doi 10.1109/JSTARS.2012.2228167): nothing at a cloud, full beyond a
-distance, rising by a Gaussian in between. Distances are along rows and columns, in cells of 20 m.
+distance, rising by a Gaussian in between. Distances are along rows and columns, in cells of 20 m,
+whatever the pixels of a cube are: a coarser one fills the cells that it touches, and is as far from a
+cloud as the cell in its middle.
 """
 
 from dataclasses import dataclass
@@ -69,18 +71,16 @@ class CloudDistance:
     def gather(self, rows: Rows, shape: tuple[int, int], resolution: int) -> NDArray[np.generic]:
         """Strips of (rows, x) clouds of a whole extent -> (1, h, w) uint8 distances in cells.
 
-        A cell is cloudy where any of its pixels is. ``GridError`` for strips that are not the rows
-        of ``shape``, or pixels that do not fill cells.
+        A cell is cloudy where any pixel that it touches is. ``GridError`` for strips that are not
+        the rows of ``shape``.
         """
-        if CELL % resolution:
-            raise GridError(f"pixels of {resolution} m do not fill cells of {CELL} m")
-        size = CELL // resolution
-        cells = np.full([ceil(n / size) for n in shape], self.most, np.uint8)
+        cells = np.full([-(-n * resolution // CELL) for n in shape], self.most, np.uint8)
         after = 0
         for row0, strip in rows:
             if row0 != after or strip.shape[1:] != shape[1:]:
                 raise GridError(f"strip of {strip.shape} at row {row0}: expected row {after}")
-            kernels.mark_cells(np.ascontiguousarray(strip).view(np.uint8), row0, size, cells)
+            cloudy = np.ascontiguousarray(strip).view(np.uint8)
+            kernels.mark_cells(cloudy, row0, resolution, CELL, cells)
             after += strip.shape[0]
         if after != shape[0]:
             raise GridError(f"strips end at row {after}, the extent has {shape[0]}")

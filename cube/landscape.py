@@ -59,11 +59,17 @@ _ENDMEMBERS = {
     "tile": (0.090, 0.105, 0.140, 0.205, 0.225, 0.245, 0.258, 0.268, 0.276, 0.280, 0.300, 0.280),
     "bright": (0.400, 0.430, 0.460, 0.480, 0.490, 0.495, 0.500, 0.505, 0.510, 0.510, 0.480, 0.440),
 }
-_NAMES = tuple(_ENDMEMBERS)
-_SPECTRA = np.array([_ENDMEMBERS[name] for name in _NAMES], dtype=np.float32)
+ENDMEMBERS = tuple(_ENDMEMBERS)
+"""Names of the endmembers, in the order of shares and spectra."""
+
+SPECTRA = np.array([_ENDMEMBERS[name] for name in ENDMEMBERS], dtype=np.float32)
+"""(endmember, band) reflectance, bands as in ``SURFACE_BANDS``."""
 
 _TEXTURE = 0.04
 """Standard deviation of the within-field share of green cover."""
+
+_STRUCTURE = 0.2
+"""Standard deviation of the logarithm of a parcel's directional scattering round its cover's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +90,10 @@ class Landscape:
     """(parcel,) factor on the green share, 0.8 to 1."""
     parcel_soil: NDArray[np.float32]
     """(parcel,) factor on the brightness of soil and roofs."""
+    parcel_volume: NDArray[np.float32]
+    """(parcel,) factor on volumetric scattering, see ``cube.anisotropy``."""
+    parcel_geometry: NDArray[np.float32]
+    """(parcel,) factor on geometric scattering."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -122,6 +132,8 @@ def build_landscape(shape: tuple[int, int], seed: int) -> Landscape:
         parcel_delay=rng.normal(0, 6, count).astype(np.float32),
         parcel_vigour=rng.uniform(0.8, 1.0, count).astype(np.float32),
         parcel_soil=rng.uniform(0.8, 1.2, count).astype(np.float32),
+        parcel_volume=_scatter(count, [seed, 5]),
+        parcel_geometry=_scatter(count, [seed, 6]),
     )
 
 
@@ -130,14 +142,28 @@ def ground_reflectance(
 ) -> dict[str, NDArray[np.float32]]:
     """Landscape, day of year -> {band: (y, x) float32 reflectance at the band's own resolution}.
 
-    Free of clouds, atmosphere and noise. Bands of 20 and 60 m are means of the 10 m pixels.
+    Free of clouds, atmosphere and noise, as from nadir with the sun of the endmembers' spectra
+    whatever the day; ``cube.anisotropy`` turns it to other directions. Bands of 20 and 60 m are
+    means of the 10 m pixels.
     """
-    shares = _shares(landscape, day)
-    parcels = shares @ _SPECTRA
+    return {
+        name: coarsen(fine, band(name).resolution // 10)
+        for name, fine in fine_reflectance(landscape, day, names).items()
+    }
+
+
+def fine_reflectance(
+    landscape: Landscape, day: float, names: tuple[str, ...] = SURFACE_BANDS
+) -> dict[str, NDArray[np.float32]]:
+    """``ground_reflectance`` with every band at 10 m."""
+    shares = endmember_shares(landscape, day)
+    parcels = shares @ SPECTRA
     # Texture moves pixels between green cover and soil, by as much as the parcel is green.
-    greenness = shares[:, [_NAMES.index(name) for name in ("green", "yellow", "leaf", "needle")]]
+    greenness = shares[
+        :, [ENDMEMBERS.index(name) for name in ("green", "yellow", "leaf", "needle")]
+    ]
     weight = greenness.sum(axis=1, keepdims=True)
-    green = _SPECTRA[_NAMES.index("green")] - _SPECTRA[_NAMES.index("soil")]
+    green = SPECTRA[ENDMEMBERS.index("green")] - SPECTRA[ENDMEMBERS.index("soil")]
     slopes = weight * green + (1 - weight) * 1.2 * parcels
     bands: dict[str, NDArray[np.float32]] = {}
     for name in names:
@@ -145,7 +171,7 @@ def ground_reflectance(
         fine = parcels[:, position][landscape.parcel]
         fine += slopes[:, position][landscape.parcel] * landscape.texture
         np.maximum(fine, np.float32(0.0005), out=fine)
-        bands[name] = coarsen(fine, band(name).resolution // 10)
+        bands[name] = fine
     return bands
 
 
@@ -163,10 +189,15 @@ def coarsen(fine: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return means
 
 
-def fractal(shape: tuple[int, int], rng: np.random.Generator, slope: float) -> NDArray[np.float32]:
-    """(rows, columns) -> (y, x) float32 periodic noise of mean 0, deviation 1, power 1/f^(2 slope)."""
+def fractal(
+    shape: tuple[int, int], rng: np.random.Generator, slope: float, largest: float = np.inf
+) -> NDArray[np.float32]:
+    """(rows, columns) -> (y, x) float32 periodic noise of mean 0, deviation 1, power 1/f^(2 slope).
+
+    Waves longer than ``largest`` pixels are as strong as those of that length.
+    """
     rows, columns = shape
-    radius = _frequencies(rows, columns)
+    radius = np.maximum(_frequencies(rows, columns), np.float32(max(shape) / largest))
     spectrum = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
     spectrum *= radius ** np.float32(-slope)
     spectrum[0, 0] = 0
@@ -185,9 +216,9 @@ def _frequencies(rows: int, columns: int) -> NDArray[np.float32]:
     return radius
 
 
-def _shares(landscape: Landscape, day: float) -> NDArray[np.float32]:
-    """Day of year -> (parcel, endmember) float32 shares, each row about 1."""
-    shares = np.zeros((len(landscape.parcel_cover), len(_NAMES)), dtype=np.float32)
+def endmember_shares(landscape: Landscape, day: float) -> NDArray[np.float32]:
+    """Landscape, day of year -> (parcel, endmember) float32 shares, each row about 1."""
+    shares = np.zeros((len(landscape.parcel_cover), len(ENDMEMBERS)), dtype=np.float32)
     local = day - landscape.parcel_delay
     for code, cover in enumerate(COVERS):
         chosen = landscape.parcel_cover == code
@@ -196,11 +227,11 @@ def _shares(landscape: Landscape, day: float) -> NDArray[np.float32]:
         for name, share in _calendar(cover, local[chosen]).items():
             if name == "green":
                 share = share * landscape.parcel_vigour[chosen]
-            shares[chosen, _NAMES.index(name)] = share
-    soil = _NAMES.index("soil")
+            shares[chosen, ENDMEMBERS.index(name)] = share
+    soil = ENDMEMBERS.index("soil")
     rest = 1 - shares.sum(axis=1)
     shares[:, soil] += np.maximum(rest, 0) * landscape.parcel_soil
-    tile, bright = _NAMES.index("tile"), _NAMES.index("bright")
+    tile, bright = ENDMEMBERS.index("tile"), ENDMEMBERS.index("bright")
     shares[:, tile] *= landscape.parcel_soil
     # Halls with metal or gravel roofs: as bright as cloud, which classifiers fall for.
     halls = (shares[:, tile] > 0.5) & (landscape.parcel_vigour > 0.93)
@@ -299,6 +330,12 @@ def _parcels(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int
         parcel[inside] = total + labels
         total += int(labels.max()) + 1
     return parcel
+
+
+def _scatter(count: int, seed: list[int]) -> NDArray[np.float32]:
+    """(parcel,) float32 factors round 1: how parcels of one cover differ in structure."""
+    rng = np.random.default_rng(seed)
+    return np.exp(rng.normal(0, _STRUCTURE, count)).astype(np.float32)
 
 
 def _cuts(

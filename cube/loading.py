@@ -20,7 +20,7 @@ from cube.errors import BandError, LoadError, SourceError
 from cube.gml import rasterise_clouds
 from cube.grid import Extent, footprint_extent, on_lattice
 from cube.kernels.encode import encode
-from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, read_through, zip_member
+from cube.rasters import GDAL_ERRORS, RESAMPLING, read_header, read_through
 from cube.remote import is_remote, may_pass
 from cube.variables import Variable
 
@@ -148,12 +148,14 @@ def _load_granule(
 
 def _text(href: str) -> bytes:
     """Content of a small file beside the rasters, in a folder or a zip."""
+    path = Path(href.removeprefix("/vsizip/").replace("{", "").replace("}", ""))
     try:
-        packed = zip_member(href)
-        if packed is None:
-            return Path(href).read_bytes()
-        with zipfile.ZipFile(packed[0]) as opened:
-            return opened.read(packed[1])
+        # GDAL reads members as rasters only: the zip is the one of its folders that is a file.
+        archive = next((parent for parent in path.parents if parent.is_file()), None)
+        if archive is None:
+            return path.read_bytes()
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(path.relative_to(archive).as_posix())
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise LoadError(f"cannot read {href}: {error}") from error
 

@@ -95,6 +95,54 @@ def scene_classification(
     return scl
 
 
+def degraded_classes(
+    landscape: Landscape,
+    sky: Sky,
+    observed: NDArray[np.bool_],
+    blue: NDArray[np.float32],
+    omission: float,
+    commission: float,
+    rng: np.random.Generator,
+    factor: int = 1,
+) -> NDArray[np.uint8]:
+    """Scene at 10 m -> (y/factor, x/factor) uint8 true classes, wrong by so much, in patches.
+
+    Parameters
+    ----------
+    blue
+        ``(y, x)`` true reflectance at 10 m: bright ground is what is taken for cloud.
+    omission
+        Share of the cloud, thin cloud and shadow that is called what lies below it: the faintest
+        first, hence thin cloud and the rims of thick.
+    commission
+        Share of the clear ground and water that is called cloud: blobs on bright ground.
+    rng
+        From the same state, what is wrong at a lower rate is wrong at a higher one.
+
+    Raises
+    ------
+    MaskError
+        A share that is none.
+    """
+    for name, rate in (("omission", omission), ("commission", commission)):
+        if not 0 <= rate <= 1:
+            raise MaskError(f"{name} is a share of pixels between 0 and 1, not {rate}")
+    called = true_classes(landscape, sky, observed, factor)
+    if not omission and not commission:
+        return called
+    dimmed = _blurred(coarsen(np.maximum(sky.opacity, sky.shadow), factor))
+    water = coarsen((landscape.cover == COVERS.index("water")).astype(np.float32), factor) > 0.5
+    missed, blobs = (fractal(called.shape, rng, slope=1.6) for _ in range(2))
+    hidden = (called == CLOUD) | (called == CLOUD_SHADOW) | (called == THIN_CLOUD)
+    ground = (called == CLEAR) | (called == WATER)
+    wrong = _most(missed - dimmed / 0.25, hidden, omission)
+    bright = _blurred(coarsen(blue, factor))
+    bright = (bright - bright.mean()) / bright.std()
+    called[_most(bright + blobs, ground, commission)] = CLOUD
+    called[wrong] = np.where(water, WATER, CLEAR)[wrong]
+    return called
+
+
 def cloud_probability(sky: Sky, observed: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Sky at 10 m -> (y/2, x/2) uint8 percent, as ``MSK_CLDPRB``."""
     percent = 100 * np.clip(coarsen(sky.opacity, 2) * 1.3, 0, 1)

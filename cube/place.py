@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import rasterio
 from pyproj import Transformer
@@ -28,8 +30,7 @@ class Place:
     def metres(self, epsg: int) -> tuple[float, float]:
         """EPSG code -> x and y there; ``GridError`` where the place has none."""
         try:
-            to = Transformer.from_crs(4326, epsg, always_xy=True)
-            x, y = to.transform(self.lon, self.lat)
+            x, y = _to(epsg).transform(self.lon, self.lat)
         except ProjError:
             x = y = math.inf
         if not (math.isfinite(x) and math.isfinite(y)):
@@ -47,6 +48,12 @@ class Place:
         return row, column
 
 
+@lru_cache
+def _to(epsg: int) -> Transformer:
+    """From degrees; finding the way takes longer than going it."""
+    return Transformer.from_crs(4326, epsg, always_xy=True)
+
+
 def read_place(href: str, place: Place) -> list[int | float] | None:
     """Path or GDAL name of a raster -> the stored value of each of its bands there.
 
@@ -54,15 +61,23 @@ def read_place(href: str, place: Place) -> list[int | float] | None:
     """
     try:
         with rasterio.open(href) as raster:
-            epsg = raster.crs.to_epsg() if raster.crs else None
-            if epsg is None:
-                raise LoadError(f"{href} does not say where it lies")
-            x, y = place.metres(epsg)
-            row, column = raster.index(x, y)
-            if not (0 <= row < raster.height and 0 <= column < raster.width):
-                return None
-            pixels = raster.read(window=Window(column, row, 1, 1))
-            return [value.item() for value in pixels[:, 0, 0]]
+            return values_at(raster, place)
     except GDAL_ERRORS as error:
         said = str(error).splitlines() or [type(error).__name__]
         raise LoadError(f"cannot read {href}: {said[0]}") from error
+
+
+def values_at(raster: Any, place: Place) -> list[int | float] | None:
+    """Open raster of rasterio -> the stored value of each of its bands at a place.
+
+    None where the place lies outside; ``LoadError`` where the raster says no CRS, else GDAL's errors.
+    """
+    epsg = raster.crs.to_epsg() if raster.crs else None
+    if epsg is None:
+        raise LoadError(f"{raster.name} does not say where it lies")
+    x, y = place.metres(epsg)
+    row, column = raster.index(x, y)
+    if not (0 <= row < raster.height and 0 <= column < raster.width):
+        return None
+    pixels = raster.read(window=Window(column, row, 1, 1))
+    return [value.item() for value in pixels[:, 0, 0]]

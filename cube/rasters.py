@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,18 +86,6 @@ def read_window(href: str, window: tuple[slice, slice]) -> Array:
     except (OSError, *GDAL_ERRORS) as error:
         raise _unreadable(href, error) from error
     return found
-
-
-def zip_member(href: str) -> tuple[str, str] | None:
-    """``/vsizip//a/b.zip/c/d.jp2`` -> (``/a/b.zip``, ``c/d.jp2``); None where it is no zip's."""
-    if not href.startswith("/vsizip/"):
-        return None
-    rest = href.removeprefix("/vsizip/")
-    if rest.startswith("{"):  # GDAL's form for archives of other names
-        archive, _, member = rest[1:].partition("}/")
-        return archive, member
-    found = re.match(r"(.*?\.zip)/(.*)", rest, re.IGNORECASE)
-    return (found[1], found[2]) if found else None
 
 
 def write_cog(

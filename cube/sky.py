@@ -47,6 +47,8 @@ class CloudLayer:
     """Greatest opacity: about 0.3 for cirrus."""
     slope: float = 1.6
     """Exponent of the amplitude spectrum: larger makes larger clouds."""
+    largest: float = math.inf
+    """Metres beyond which no larger clouds form, however large the scene."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +165,7 @@ def _layer(
     # The field repeats at the edges of a wider square, which stands for the sky outside the scene.
     # Half the resolution is enough for clouds and saves three quarters of the time.
     half_side = math.ceil(max(rows, columns) * 1.25 / 2)
-    half = fractal((half_side, half_side), rng, slope=layer.slope)
+    half = fractal((half_side, half_side), rng, layer.slope, layer.largest / 20)
     field = _doubled(half)
     threshold = np.quantile(field[:rows:4, :columns:4], 1 - min(layer.cover, 0.999))
     # Opacity is full 0.9 deviations above the threshold: edges of a few hundred metres.

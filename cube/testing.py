@@ -12,7 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from cube.angles import SceneAngles
+from cube.anisotropy import directed_reflectance, scene_kernels
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
+from cube.directional import Frame
 from cube.landscape import SURFACE_BANDS, Landscape, build_landscape, ground_reflectance
 from cube.opinions import MaskErrors, cloud_probability, scene_classification, true_classes
 from cube.sky import Angles, CloudLayer, Sky, build_sky, observe
@@ -39,7 +42,8 @@ class Scene:
     """One date over a landscape: what is true, what a sensor sees, what Sen2Cor says."""
 
     ground: dict[str, NDArray[np.float32]]
-    """{band: (y, x) true reflectance without clouds, noise or nodata, at native resolution}."""
+    """{band: (y, x) true reflectance without clouds, noise or nodata, at native resolution}; what a
+    sensor in the zenith would see, with the sun where it stood."""
     seen: dict[str, NDArray[np.float32]]
     """{band: (y, x) reflectance with clouds, shadows and noise}; see ``observed`` for nodata."""
     sky: Sky
@@ -63,15 +67,21 @@ def simulate_scene(
     observed: NDArray[np.bool_] | None = None,
     errors: MaskErrors | None = None,
     bands: tuple[str, ...] = SURFACE_BANDS,
+    directions: SceneAngles | None = None,
 ) -> Scene:
-    """Landscape, day of year, sky -> a scene; the same arguments give the same pixels."""
+    """Landscape, day of year, sky -> a scene; the same arguments give the same pixels.
+
+    ``directions``: grids of angles from the scene's upper-left corner on. The ground is seen from
+    there, and ``Scene.ground`` from nadir under the same sun; without them it looks the same from
+    everywhere, and under any sun. Clouds and shadows fall by ``angles`` alike.
+    """
     if observed is None:
         observed = np.ones(landscape.shape, dtype=np.bool_)
     needed = dict.fromkeys((*bands, "blue", "red", "nir08"))
-    ground = ground_reflectance(landscape, day, tuple(needed))
+    ground, turned = _grounds(landscape, day, tuple(needed), directions)
     sky = build_sky(landscape.shape, layers, angles, [seed, 2])
     rng = np.random.default_rng([seed, 3])
-    seen = observe({name: ground[name] for name in bands}, sky, rng)
+    seen = observe({name: turned[name] for name in bands}, sky, rng)
     scl = scene_classification(landscape, sky, observed, ground, errors or MaskErrors(), rng)
     return Scene(
         ground={name: ground[name] for name in bands},
@@ -81,6 +91,22 @@ def simulate_scene(
         classes=true_classes(landscape, sky, observed),
         scl=scl,
         probability=cloud_probability(sky, observed),
+    )
+
+
+def _grounds(
+    landscape: Landscape, day: float, names: tuple[str, ...], directions: SceneAngles | None
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    """The ground from nadir, and as it is seen."""
+    if directions is None:
+        ground = ground_reflectance(landscape, day, names)
+        return ground, ground
+    frame = Frame(directions.left, directions.top, 10)
+    nadir = scene_kernels(directions, frame, landscape.shape)
+    views = {n: scene_kernels(directions, frame, landscape.shape, n) for n in names}
+    return (
+        directed_reflectance(landscape, day, nadir, names),
+        directed_reflectance(landscape, day, views, names),
     )
 
 

@@ -27,7 +27,7 @@ def add_angles(workspace: "Workspace", item: Document, grids: AngleGrids) -> Non
     another file, and those that no item names are debris.
     """
     angles = scene_angles(grids.corner, grids.step, grids.size, grids.sun, grids.views)
-    workspace.catalog  # noqa: B018  one that cannot be opened is refused before anything is written
+    workspace.require_catalog()  # before anything is written
     # Whatever is a tile's begins with its name: it is left alone while the tile is worked on.
     name = f"{tile_of(item)}_{item['id']}"
     folder = workspace.products / item["collection"] / name / angles.checksum()

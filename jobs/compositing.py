@@ -119,21 +119,26 @@ def make_weights(task: WeightTask) -> None:
     if is_array(path):
         return
     cube = open_masked(task.store, task.reading)
-    entry = cube.dates[task.slot]
-    group = mask_group(cube.spec, task.reading.encoding)
+    gathered = gathered_clouds(cube, cube.dates[task.slot], task.reading, task.nearness)
+    save(path, lambda stream: np.save(stream, gathered))
+
+
+def gathered_clouds(
+    cube: Cube, entry: DateEntry, reading: MaskReading, nearness: Nearness
+) -> npt.NDArray[np.generic]:
+    """One date of a cube and its mask -> its gathered clouds, (n, h, w), decoded strip by strip."""
+    group = mask_group(cube.spec, reading.encoding)
     height, width = cube.spec.shape(group)
 
     def rows(first: int, last: int) -> Array:
         window = (slice(first, last), slice(0, width))
-        decoded = read_classes(cube, [entry], task.reading, group, window)[0]
-        return task.nearness.hidden(decoded)
+        return nearness.hidden(read_classes(cube, [entry], reading, group, window)[0])
 
-    gathered = task.nearness.gather(
+    return nearness.gather(
         ((first, rows(first, last)) for first, last in strips(height, STRIP)),
         (height, width),
         cube.spec.groups[group],
     )
-    save(path, lambda stream: np.save(stream, gathered))
 
 
 def make_block(task: BlockTask) -> dict[str, dict[str, Any] | str]:

@@ -75,6 +75,11 @@ class MaskParams(TileParams):
             raise ValueError(f"choose one of {' '.join(READINGS)}")
         return value
 
+    @field_validator("encoding")
+    @classmethod
+    def _ours(cls, value: str) -> str:
+        return value.replace("_", "-")
+
     @field_validator("name")
     @classmethod
     def _plain(cls, value: str | None) -> str | None:

@@ -14,7 +14,7 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
-from cube.landscape import COVERS, ground_reflectance
+from cube.landscape import COVERS
 from jobs.errors import JobError
 from jobs.figures import Curve
 from jobs.ingest import ingest
@@ -40,6 +40,9 @@ BANDS = ("blue", "green", "red", "rededge1", "nir", "nir08", "swir16", "swir22")
 """Bands whose accuracy is told."""
 
 _NO_DATE = -10000
+
+_SIMULATOR = 2
+"""Raised whenever the same season becomes other pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +178,9 @@ class _Found:
 def _simulated(output: Path, season: Season, progress: Progress) -> Truth:
     """The season of this directory, written where it is not there yet."""
     marker = output / "truth" / "season.txt"
+    simulated = f"{_SIMULATOR} {season!r}"
     if marker.is_file():
-        if marker.read_text("utf-8") != repr(season):
+        if marker.read_text("utf-8") != simulated:
             raise JobError(
                 f"{output} holds another simulation; name another --output, or delete it"
             )
@@ -184,7 +188,7 @@ def _simulated(output: Path, season: Season, progress: Progress) -> Truth:
     else:
         progress.say(f"simulating {season.first} to {season.last} over tile {season.tile}")
         write_season(output, season)
-        marker.write_text(repr(season), encoding="utf-8")
+        marker.write_text(simulated, encoding="utf-8")
     return Truth(output / "truth")
 
 
@@ -386,7 +390,7 @@ def _notes(cube: xr.Dataset, truth: Truth, season: Season) -> list[str]:
         day = date.fromisoformat(entry["sensed"][:10])
         if number not in odd or day not in days:
             continue
-        ground = ground_reflectance(truth.landscape, entry["day"], ("nir",))["nir"]
+        ground = truth.ground(entry["day"], ("nir",))["nir"]
         clear = truth.classes(entry["products"][0]) == 1
         nir = cube.nir.values[days.index(day)]
         median = float(np.nanmedian((nir - ground)[clear]))

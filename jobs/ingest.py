@@ -21,12 +21,13 @@ from catalog.errors import CatalogError, ItemNotFoundError
 from catalog.fingerprint import fingerprint
 from catalog.products import open_product, product_item, recognises
 from catalog.products.angles import AngleGrids
+from catalog.products.folder import zip_member
 from catalog.search import Query, matches, parse_query, tile_of, times_of
 from catalog.signing import signed
 from catalog.sources import Skipped, read_sources
 from cube.errors import CubeError, GridError, LoadError
 from cube.grid import footprint_in, tile_extent
-from cube.rasters import Header, read_header, zip_member
+from cube.rasters import Header, read_header
 from jobs.angle_files import add_angles
 from jobs.job import Failure, Outcome
 from jobs.runner.progress import Progress

@@ -10,8 +10,9 @@ from typing import Any
 from catalog.backends.base import Document
 from catalog.errors import CatalogError
 from catalog.items import Recipe, validate_item
+from catalog.products.folder import zip_member
 from cube.errors import CubeError
-from cube.rasters import read_header, read_window, strips, zip_member
+from cube.rasters import read_header, read_window, strips
 from jobs.compositing import BLOCKS
 from jobs.date_facts import ANGLES
 from jobs.finding import Finding, error, note, remake

@@ -72,6 +72,7 @@ def mask_item(
         assets[key] = (
             cog_asset(file["href"], fields, extent, made.resolution) if is_raster else fields
         )
+    named = recipe.method, variant
     return derived_item(
         item_id,
         cloud_mask_collection(recipe.method),
@@ -82,6 +83,7 @@ def mask_item(
         recipe=recipe,
         status=status,
         properties={
+            "title": f"{tile} {when:%Y-%m-%d}, classes by {':'.join(filter(None, named))}",
             "eo:cloud_cover": percent(counts[CLOUD] + counts[THIN_CLOUD], observed),
             "clearcube:clear_percentage": percent(sum(counts[c] for c in SEEN), observed),
             "clearcube:observed_percentage": percent(observed, sum(counts)),

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from catalog.collections import cloud_mask_collection
-from catalog.items import NAME
 from catalog.search import Query
 from cube.encodings import encodings
 from jobs.errors import RequestError
@@ -45,6 +44,4 @@ def catalogued_masks(workspace: "Workspace", tile: str) -> list[str]:
 
 
 def _decoded() -> list[str]:
-    """Masks that are decoded; those whose names no collection may have cannot become items."""
-    names = [each.name for each in encodings() if NAME.fullmatch(each.name)]
-    return [name for name in names if name not in methods()]
+    return [each.name for each in encodings() if each.name not in methods()]

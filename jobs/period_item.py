@@ -242,6 +242,7 @@ def period_item(context: PeriodContext, made: PeriodResult) -> Document:
             tile=context.tile, datetime=datetime_of(period), mask=context.mask_text
         ),
         properties={
+            "title": f"{context.tile} {period.label}, {made.recipe.method}, mask {context.mask_text}",
             **context.product.about(made.counts[finest], context.params),
             **_shares(made, finest),
             **({WITHOUT: made.without} if made.without else {}),

@@ -223,7 +223,7 @@ def _reach(at: int, count: int, resolution: int, nearness: Nearness) -> tuple[in
     size, cells = nearness.cell, nearness.reach
     # Whole cells that are whole pixels too.
     step = resolution // math.gcd(resolution, size)
-    cell = int(at * resolution // size)
+    cell = int((at + 0.5) * resolution // size)  # that in its middle, of a pixel of several
     first = max(0, (cell - cells) // step * step)
     last = -(-(cell + cells + 1) // step) * step
     return first * size // resolution, min(last * size // resolution, count)

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from catalog import collections
 from catalog.backends.base import Document
 from catalog.deliveries import REJECTED, SUPERSEDED_BY
+from catalog.products.folder import zip_member
 from catalog.search import tile_of
 from cube.grid import Extent
-from cube.rasters import zip_member
 from cube.spec import DateEntry, Spec
 from cube.store import Cube, create_cube, open_store
 from jobs.dates import time_of

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def create_service(workspace: "Workspace", settings: "ServerSettings | None" = None) -> "FastAPI":
-    """Workspace -> ASGI application: STAC API, ``/assets``, ``/healthz``, ``/tiles``, ``/viewer``.
+    """Workspace -> ASGI application: STAC API, and the rest of what is mounted.
 
     What is mounted further belongs here, one line each.
     """
     from catalog.api.app import create_app
+    from jobs.web.runs import runs_router
     from jobs.web.series import series_router
     from jobs.web.tiles import tiles_router
     from jobs.web.viewer import viewer_router
@@ -26,6 +27,7 @@ def create_service(workspace: "Workspace", settings: "ServerSettings | None" = N
     app.include_router(tiles_router(workspace))
     app.include_router(series_router(workspace))
     app.include_router(viewer_router(workspace))
+    app.include_router(runs_router(workspace))
     return app
 
 

@@ -23,7 +23,7 @@ COLLECTION = "cubes"
 SPANS = "clearcube:spans"
 """Property of a cube: spans of time whose scenes it was asked to hold, ``[start, end)`` in UTC."""
 
-ZARR = "application/vnd+zarr"
+ZARR = "application/vnd.zarr"
 """The media type that QGIS and xpystac both know a Zarr store by."""
 
 VERSION = "1"
@@ -97,6 +97,7 @@ def cube_item(name: str, cube: Cube, spans: Iterable[Interval] = ((None, None),)
         tile=cube.spec.tile,
         recipe=recipe,
         properties={
+            "title": f"{name}, time cube of {cube.spec.level}",
             "clearcube:cube_level": cube.spec.level,
             "clearcube:dates": len(dates),
             "clearcube:generation": cube.spec.generation,
@@ -155,6 +156,9 @@ def zarr_asset(cube: Cube, group: str) -> Document:
         "proj:code": f"EPSG:{extent.epsg}",
         "proj:shape": list(extent.shape(resolution)),
         "proj:transform": [resolution, 0.0, extent.left, 0.0, -resolution, extent.top],
+        "zarr:node_type": "group",
+        "zarr:zarr_format": 3,
+        "zarr:consolidated": True,
         "xarray:open_kwargs": {
             "group": group,
             "consolidated": True,

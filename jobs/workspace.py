@@ -41,6 +41,10 @@ class Workspace:
         self.require()
         return open_catalog(self.settings.catalog_url, create=self._create)
 
+    def require_catalog(self) -> None:
+        """Open the catalogue; ``CatalogError`` or ``BackendError`` where it cannot be."""
+        _ = self.catalog
+
     @cached_property
     def cubes(self) -> Path:
         """Directory of the Zarr cubes, absolute."""

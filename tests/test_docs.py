@@ -16,10 +16,17 @@ from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+MANUAL = "\n".join(
+    (ROOT / name).read_text("utf-8")
+    for name in ("README.md", "jobs/METHODS.md", "jobs/REFERENCE.md", "jobs/SERVICE.md")
+)
+"""README and the pages that it leads to, in the order in which their commands are to be run."""
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "deploy/README.md")),
+    *(ROOT / "jobs" / f"{name}.md" for name in ("METHODS", "REFERENCE", "SERVICE")),
     *(ROOT / package / "DESIGN.md" for package in ("cube", "catalog", "jobs")),
     ROOT / "cube/ACCURACY.md",
+    ROOT / "cube/SYNTHESES.md",
 ]
 OTHERS = """--build --constraint --date --detach --file --memory-limit --nthreads --nworkers --rm
 --strict --tag"""
@@ -28,11 +35,11 @@ TEXT = re.sub(r"\s+", " ", "\n".join(page.read_text("utf-8") for page in PAGES))
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", MANUAL, re.MULTILINE | re.DOTALL)
 
 
 def written_commands() -> list[list[str]]:
-    """Words of every ``clearcube`` command in a shell block of the README."""
+    """Words of every ``clearcube`` command in a shell block of the manual."""
     lines = "\n".join(blocks("sh")).splitlines()
     found = [shlex.split(line, comments=True) for line in lines]
     return [words[1:] for words in found if words and words[0] == "clearcube"]
@@ -67,7 +74,7 @@ def test_commands_in_blocks_have_their_options() -> None:
 
 def test_the_table_names_every_command_and_their_options_only() -> None:
     rows = re.findall(
-        r"^\| `clearcube ([a-z -]+?)(?: [A-Z.\[\]]+| )*` \|(.*)\|$", README, re.MULTILINE
+        r"^\| `clearcube ([a-z -]+?)(?: [A-Z.\[\]]+| )*` \|(.*)\|$", MANUAL, re.MULTILINE
     )
     top = set(COMMANDS) - {"run"}
     assert {name for name, _ in rows} == top | {f"run {job}" for job in (*job_names(), "stale")}
@@ -82,6 +89,7 @@ def test_every_option_named_anywhere_exists() -> None:
         *COMMANDS,
         *below,
         "validate masks",
+        "validate synthesis",
         "export netcdf",
         "export envi",
         "export catalog",
@@ -93,19 +101,19 @@ def test_every_option_named_anywhere_exists() -> None:
 def test_make_has_the_targets_that_are_named() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(
-        re.findall(r"\bmake (demo|test|check|bench|accuracy|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", README)
+        re.findall(r"\bmake (demo|test|check|bench|accuracy|[a-z]+)\b(?=[`\s]+#|`|\s{2,})", MANUAL)
     )
     assert named == {"demo", "test", "check", "bench", "accuracy"}
     assert named <= targets
 
 
 def test_the_settings_are_all_there() -> None:
-    named = set(re.findall(r"CLEARCUBE_((?!API_)[A-Z]+)", README))
+    named = set(re.findall(r"CLEARCUBE_((?!API_)[A-Z]+)", MANUAL))
     assert named == {name.upper() for name in Settings.model_fields}
-    served = set(re.findall(r"CLEARCUBE_API_([A-Z_]+)", README))
+    served = set(re.findall(r"CLEARCUBE_API_([A-Z_]+)", MANUAL))
     assert served == {"TOKEN", "MAX_BODY"}
     assert {name.lower() for name in served} <= set(ServerSettings.model_fields)
-    keys = re.findall(r"^\| `CLEARCUBE_[A-Z]+` \| `([a-z]+)` \|", README, re.MULTILINE)
+    keys = re.findall(r"^\| `CLEARCUBE_[A-Z]+` \| `([a-z]+)` \|", MANUAL, re.MULTILINE)
     assert set(keys) == set(Settings.model_fields) - {"workspace"}
 
 
@@ -120,12 +128,28 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def headings(page: Path) -> set[str]:
+    """Names by which the headings of a page are linked, as forges make them."""
+    found = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_into_pages_name_a_heading(page: Path) -> None:
+    for target, heading in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text("utf-8")):
+        assert heading in headings(page.parent / target if target else page), (target, heading)
+
+
+def test_readme_is_for_newcomers() -> None:
+    assert len(README.splitlines()) <= 400  # what is looked up lies beside it
+
+
 def test_pictures_are_small_and_shown() -> None:
     pictures = sorted((ROOT / "deploy/pictures").glob("*.png"))
     assert pictures
     for picture in pictures:
         assert picture.stat().st_size <= 100_000, picture
-        assert f"(deploy/pictures/{picture.name})" in README
+        assert f"deploy/pictures/{picture.name})" in MANUAL
 
 
 def test_files_named_in_the_pages_exist() -> None:
@@ -138,9 +162,9 @@ def test_tables_tell_the_classes_and_their_precedence() -> None:
     from cube.classes import CLASSES, NAMES, PRECEDENCE
 
     for each in CLASSES:
-        assert re.search(rf"^\| {each.code} \| {each.name}\b", README, re.MULTILINE), each
+        assert re.search(rf"^\| {each.code} \| {each.name}\b", MANUAL, re.MULTILINE), each
     order = ", ".join(NAMES[code] for code in PRECEDENCE)
-    assert order in re.sub(r"\s+", " ", README)
+    assert order in re.sub(r"\s+", " ", MANUAL)
 
 
 def test_what_explain_mask_prints_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

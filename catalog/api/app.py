@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import CollectionUri, ItemUri
 from stac_fastapi.extensions.collection_search import CollectionSearchExtension
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from catalog.api.assets import assets_router
 from catalog.api.client import CatalogClient, QueryablesClient
+from catalog.api.docs import docs_router
 from catalog.api.errors import add_handlers
 from catalog.api.guard import Guard
 from catalog.api.requests import CollectionsGet, ItemsGet, SearchGet, SearchPost
@@ -56,7 +58,7 @@ def create_app(catalog: CatalogBackend, settings: ServerSettings | None = None) 
             stac_fastapi_landing_id="clearcube",
             stac_fastapi_version=settings.version,
             openapi_url="/api",
-            docs_url="/docs",
+            docs_url="",  # FastAPI's own page loads from elsewhere; ours is mounted below
         ),
         client=CatalogClient(catalog=catalog, landing_page_id="clearcube"),
         stac_version="1.1.0",
@@ -70,8 +72,12 @@ def create_app(catalog: CatalogBackend, settings: ServerSettings | None = None) 
         exceptions={},
         middlewares=_middlewares(settings),
     )
+    for route in api.app.routes:
+        if isinstance(route, APIRoute) and not route.tags:
+            route.tags = ["STAC API"]  # where the operations are listed
     add_handlers(api.app)
     api.app.include_router(assets_router(catalog))
+    api.app.include_router(docs_router(settings.title))
     api.app.state.catalog = catalog
     return api.app
 

@@ -16,6 +16,7 @@ from catalog.api.client import no_item
 from catalog.api.documents import local_file
 from catalog.backends.base import CatalogBackend
 from catalog.errors import ItemNotFoundError
+from catalog.products.folder import zip_member
 
 PIECE = 1 << 18
 """Bytes that are read of an archive at once."""
@@ -83,18 +84,6 @@ def _asset(
     if part:
         media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return FileResponse(path, media_type=media_type)
-
-
-def zip_member(path: str) -> tuple[str, str] | None:
-    """``/vsizip//a/b.zip/c/d.jp2`` -> archive and member; None where it is no path of GDAL's zips."""
-    if not path.startswith("/vsizip/"):
-        return None
-    rest = path.removeprefix("/vsizip/")
-    if rest.startswith("{"):
-        archive, _, member = rest[1:].partition("}/")
-        return archive, member
-    found = re.match(r"(.*?\.zip)/(.*)", rest, re.IGNORECASE)
-    return (found[1], found[2]) if found else None
 
 
 def _inside(root: Path, part: str) -> Path | None:

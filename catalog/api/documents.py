@@ -1,7 +1,9 @@
 """Documents as they are kept -> as the API shows them, and back."""
 
 import hashlib
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -21,8 +23,8 @@ OWN_LINKS = frozenset(("self", "root", "parent", "collection", "items", "queryab
 def shown_item(item: Mapping[str, Any], base: str) -> Document:
     """Item -> with its links and the addresses of its assets here."""
     collection, name = str(item["collection"]), str(item["id"])
-    home = f"{base}collections/{quote(collection)}"
-    own = f"{home}/items/{quote(name)}"
+    home = f"{base}collections/{_step(collection)}"
+    own = f"{home}/items/{_step(name)}"
     links = [
         {"rel": "self", "type": GEOJSON, "href": own},
         {"rel": "parent", "type": "application/json", "href": home},
@@ -35,7 +37,7 @@ def shown_item(item: Mapping[str, Any], base: str) -> Document:
 
 def shown_collection(collection: Mapping[str, Any], base: str) -> Document:
     """Collection -> with its links here."""
-    own = f"{base}collections/{quote(str(collection['id']))}"
+    own = f"{base}collections/{_step(str(collection['id']))}"
     links = [
         {"rel": "self", "type": "application/json", "href": own},
         {"rel": "parent", "type": "application/json", "href": base},
@@ -55,8 +57,8 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
     """Item as a client sends it -> to be kept: without the links and addresses of this server.
 
     An asset whose address is this server's own keeps the href that it has in ``old``, the item
-    that is there. ``CatalogError`` where it names a file of this machine otherwise: what is served
-    is for those who work on it to say, not for clients.
+    that is there. ``CatalogError`` where it names anything but a remote address otherwise: what is
+    read of this machine is for those who work on it to say, not for clients.
     """
     known = (old or {}).get("assets", {})
     assets = item.get("assets")
@@ -72,9 +74,10 @@ def kept_item(item: Mapping[str, Any], collection: str, base: str, old: Any) -> 
         ours = plain_address(href) == asset_address(base, collection, str(item.get("id")), key)
         if key in known and (ours or unsigned(str(known[key]["href"])) == href):
             asset = {**asset, **{name: known[key][name] for name in _PATHS if name in known[key]}}
-        elif local_file(href) is not None and known.get(key, {}).get("href") != href:
+        elif not is_remote(href) and known.get(key, {}).get("href") != href:
+            what = "a file of the server" if local_file(href) is not None else "no remote address"
             raise CatalogError(
-                f"item {item.get('id')!r}: the asset {key!r} names a file of the server; "
+                f"item {item.get('id')!r}: the asset {key!r} names {what}; "
                 "give an address such as https:// or s3://"
             )
         kept[key] = dict(asset)
@@ -96,6 +99,11 @@ def local_file(href: str) -> str | None:
     return href if href.startswith("/") else None
 
 
+def is_remote(href: str) -> bool:
+    """Whether whoever opens an href asks another machine, whatever GDAL can be made to open."""
+    return _REMOTE.fullmatch(unsigned(plain_address(href))) is not None
+
+
 def plain_address(href: str) -> str:
     """``vrt://PATH?bands=N`` -> PATH; any other href as it is."""
     if not href.startswith("vrt://"):
@@ -105,7 +113,13 @@ def plain_address(href: str) -> str:
 
 def asset_address(base: str, collection: str, item: str, key: str) -> str:
     """Where an asset is served."""
-    return f"{base}assets/{quote(collection)}/{quote(item)}/{quote(key, safe='')}"
+    return f"{base}assets/{_step(collection)}/{_step(item)}/{_step(key)}"
+
+
+@lru_cache(maxsize=4096)
+def _step(name: str) -> str:
+    """A name as a step of an address."""
+    return quote(name, safe="")
 
 
 def etag_of(document: Mapping[str, Any]) -> str:
@@ -121,16 +135,17 @@ def answer(document: Any, media_type: str = "application/json", status: int = 20
 
 def _shown_assets(item: Mapping[str, Any], base: str) -> Document:
     shown = {}
+    home = asset_address(base, str(item["collection"]), str(item["id"]), "")
     for key, asset in item.get("assets", {}).items():
         href = asset.get("href", "")
         if local_file(href) is not None:
-            address = asset_address(base, str(item["collection"]), str(item["id"]), key)
+            address = f"{home}{_step(key)}"
             bands = href.partition("?")[2] if href.startswith("vrt://") else ""
             asset = {**asset, **{name: address for name in _PATHS if name in asset}}
             # GDAL reads the band of a file with several; others find the number beside.
             asset["href"] = f"vrt:///vsicurl/{address}?{bands}" if bands else address
-        elif href != unsigned(href):
-            asset = {**asset, "href": unsigned(href)}  # clients have signers of their own
+        elif (plain := unsigned(href)) != href:
+            asset = {**asset, "href": plain}  # clients have signers of their own
         shown[key] = asset
     return shown
 
@@ -165,3 +180,8 @@ def _foreign(document: Mapping[str, Any], base: str) -> list[Any]:
 
 _PATHS = ("href", "clearcube:file")
 """Fields of an asset that may name files of this machine."""
+_REMOTE = re.compile(
+    r"((/vsicurl/)?(https?|ftp)://|(s3|gs|gcs|az|abfss?|oss|swift)://"
+    r"|/vsi(s3|gs|az|adls|oss|swift)(_streaming)?/)[^\s/].*"
+)
+"""Addresses that an item from outside may name; GDAL's other names lead to files, or in them."""

@@ -53,7 +53,9 @@ def _backend(_: Request, error: Any) -> Response:
 def _invalid(_: Request, error: Any) -> Response:
     """What a request lacks, or has wrong: the first fault, with its place."""
     fault = error.errors()[0]
-    place = ".".join(str(step) for step in fault.get("loc", ())[1:] if step != "request_data")
+    steps = [str(step) for step in fault.get("loc", ())[1:]]
+    # Steps such as list[str] are types of ours that were tried.
+    place = ".".join(step for step in steps if step != "request_data" and "[" not in step)
     said = str(fault.get("msg", "not valid"))
     if fault.get("type") == "json_invalid":
         return problem(400, "BadRequest", "the body is no JSON")

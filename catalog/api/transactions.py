@@ -248,16 +248,18 @@ def patched(document: Document, patch: Mapping[str, Any] | Iterable[Any]) -> Doc
         raise CatalogError("at most 20 operations of a patch may copy")
     try:
         changed = jsonpatch.apply_patch(document, operations)
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise PreconditionError(f"a test of the patch failed: {error}") from None
-    except (
-        jsonpatch.JsonPatchException,
-        JsonPointerException,
-        TypeError,
-        ValueError,
-        KeyError,
-    ) as error:
-        raise CatalogError(f"the patch cannot be applied: {error}") from None
+    # What jsonpatch says shows the document, hrefs of this server and all.
+    except jsonpatch.JsonPatchTestFailed:
+        raise PreconditionError("a test of the patch failed") from None
+    except (JsonPointerException, jsonpatch.JsonPatchConflict):
+        raise CatalogError(
+            "the patch cannot be applied: it names a place that is not in the document"
+        ) from None
+    except (jsonpatch.JsonPatchException, TypeError, ValueError, KeyError):
+        raise CatalogError(
+            "the patch cannot be applied: its operations are add, remove, replace, move, copy and "
+            "test, each with op and path, and value or from"
+        ) from None
     if not isinstance(changed, dict):
         raise CatalogError("the patch leaves no object")
     return changed

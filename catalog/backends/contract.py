@@ -77,6 +77,31 @@ class BackendTests:
         catalog.upsert_collections([{**collection, "item_assets": {}}])
         assert catalog.upsert_items(items) == Counts(unchanged=4)
 
+    def test_counts_of_collections_follow_writes(self, catalog: CatalogBackend) -> None:
+        fill(catalog, [make_item(f"i{n}", collection="ab"[n % 2]) for n in range(5)])
+        catalog.upsert_items([make_item("i0", collection="a", note="x"), make_item("n")])
+        catalog.delete_items([("b", "i1"), ("b", "none")])
+
+        def counts() -> list[int | None]:
+            asked = ((), ("a",), ("b",), ("a", "b"), ("none",))
+            return [catalog.search(Query(collections=each, limit=1)).matched for each in asked]
+
+        assert counts() == [5, 3, 1, 4, 0]
+        catalog.delete_collection("a")
+        assert counts() == [2, 0, 1, 1, 0]
+
+    def test_long_periods_are_found_by_dates_within(self, catalog: CatalogBackend) -> None:
+        years = {"start_datetime": "2015-01-01T00:00:00Z", "end_datetime": "2020-12-31T00:00:00Z"}
+        fill(
+            catalog, [make_item(f"i{n}", datetime=f"2019-05-0{n + 1}T00:00:00Z") for n in range(4)]
+        )
+        assert found(catalog, datetime="2019-05-02/2019-05-03") == ["i2", "i1"]
+        catalog.upsert_items([make_item("long", datetime=None, **years)])
+        assert found(catalog, datetime="2019-05-02/2019-05-03") == ["i2", "i1", "long"]
+        assert found(catalog, datetime="2020-06/..") == ["long"]
+        catalog.upsert_items([make_item("i0", datetime=None, **years)])
+        assert found(catalog, datetime="2020-06") == ["i0", "long"]
+
     def test_unknown_item(self, catalog: CatalogBackend) -> None:
         fill(catalog, [make_item("a")])
         with pytest.raises(ItemNotFoundError, match="no item 'b'"):

@@ -1,5 +1,6 @@
 """Filters and orders as SQL, whatever the database: names are checked, values always bound."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -8,6 +9,8 @@ from catalog.ordering import Key, Place
 from catalog.queryables import Kind
 
 Values = list[Any]
+
+GRID_CODE = ("properties", "grid:code")
 
 
 class Dialect(Protocol):
@@ -127,6 +130,16 @@ def _called(name: str) -> Emitter:
     return emit
 
 
+def _equal(node: Call, dialect: Dialect, values: Values) -> str:
+    own, stated = node.args
+    if isinstance(own, Property) and own.path == GRID_CODE and isinstance(stated, Constant):
+        # As a list of one: databases have an index of tiles.
+        return dialect.member(
+            own, condition(own, dialect, values), json.dumps([stated.value]), values
+        )
+    return _joined("=")(node, dialect, values)
+
+
 def _divided(node: Call, dialect: Dialect, values: Values) -> str:
     one, other = (condition(each, dialect, values) for each in node.args)
     return f"(1.0 * {one} / nullif({other}, 0))"
@@ -164,7 +177,8 @@ def _stated(node: Node) -> str:
 
 _EMITTERS: dict[str, Emitter] = {
     **{word: _joined(word.upper()) for word in ("and", "or")},
-    **{sign: _joined(sign) for sign in ("=", "<>", "<", "<=", ">", ">=", "+", "-", "*")},
+    "=": _equal,
+    **{sign: _joined(sign) for sign in ("<>", "<", "<=", ">", ">=", "+", "-", "*")},
     "not": lambda node, dialect, values: f"(NOT {condition(node.args[0], dialect, values)})",
     "coalesce": lambda node, dialect, values: (
         f"coalesce({', '.join(condition(each, dialect, values) for each in node.args)})"

@@ -19,9 +19,9 @@ from catalog.backends.base import Check, Counts, Document, Page, page_of
 from catalog.backends.filter_sql import beyond, order_by
 from catalog.backends.pgstac_filter import DIALECT, where
 from catalog.backends.pgstac_schema import prepare
+from catalog.backends.pgstac_write import write_items
 from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.errors import BackendError, CatalogError, ItemNotFoundError, QueryError
-from catalog.footprint import box_text
 from catalog.ordering import keys_of, read_token
 from catalog.search import Query
 
@@ -224,39 +224,36 @@ class PgstacCatalog:
             held[key] = changed[key] = row.text if old is None else keeping_created(old, row.text)
         if not changed:
             return
-        texts = ",".join(_taken(text) for text in changed.values())
         try:
-            connection.execute(
-                "INSERT INTO pgstac.items_staging_upsert (content)"
-                " SELECT jsonb_array_elements(%s::jsonb)",
-                (f"[{texts}]",),
-            )
+            write_items(connection, changed.values())
         except psycopg.DataError as error:
             raise CatalogError(f"PostgreSQL cannot keep these items: {_said(error)}") from None
         self._check_kept(connection, changed)
 
     def _check_kept(self, connection: Any, changed: Mapping[Key, str]) -> None:
         """Read again what was written: count it, and keep whole what pgstac gives otherwise."""
-        kept = self._there(connection, list(changed))
+        kept = self._held(connection, list(changed))
         if len(kept) != len(changed):
             raise BackendError(
                 f"catalogue {self._name}: it kept {len(kept)} of {len(changed)} items"
             )
-        exact = [
-            (*key, text) for key, text in changed.items() if decoded(kept[key]) != decoded(text)
-        ]
-        for collection, name, text in exact:
-            connection.execute(
-                "UPDATE pgstac.items SET private = jsonb_build_object(%s::text, %s::jsonb)"
-                " WHERE collection = %s AND id = %s",
-                (EXACT, text, collection, name),
-            )
+        for key, text in changed.items():
+            if kept[key] != decoded(text):
+                connection.execute(
+                    "UPDATE pgstac.items SET private = jsonb_build_object(%s::text, %s::jsonb)"
+                    " WHERE collection = %s AND id = %s",
+                    (EXACT, text, *key),
+                )
+
+    def _held(self, connection: Any, keys: list[Key]) -> dict[Key, Document]:
+        """The items of these keys that there are."""
+        rows = connection.execute(f"{_ITEMS}, {_KEYS}", _columns(keys)).fetchall()
+        found = BaseItems(connection).documents(rows)
+        return {(item["collection"], item["id"]): item for item in found}
 
     def _there(self, connection: Any, keys: list[Key]) -> dict[Key, str]:
         """Texts of the items of these keys that there are."""
-        rows = connection.execute(f"{_ITEMS}, {_KEYS}", _columns(keys)).fetchall()
-        found = BaseItems(connection).documents(rows)
-        return {(item["collection"], item["id"]): encoded(item) for item in found}
+        return {key: encoded(item) for key, item in self._held(connection, keys).items()}
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -329,19 +326,6 @@ class BaseItems:
                 (collection, None if tag is None else int(tag)),
             ).fetchone()[0]
         return self._known[key]
-
-
-def _taken(text: str) -> str:
-    """An item's text as pgstac takes it: with a geometry, if of nothing, or of its bbox."""
-    item = decoded(text)
-    if item.get("geometry") is not None:
-        return text
-    box = item.get("bbox")
-    half = len(box) // 2 if box else 0
-    outline: Any = {"type": "GeometryCollection", "geometries": []}
-    if box:
-        outline = json.loads(box_text((box[0], box[1], box[half], box[half + 1])))
-    return encoded({**item, "geometry": outline})
 
 
 def _columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from catalog.backends.filter_sql import Values, condition
+from catalog.backends.filter_sql import GRID_CODE, Values, condition
 from catalog.filters.intervals import NEVER
 from catalog.filters.tree import (
     CLOUD_COVER,
@@ -79,7 +79,11 @@ class PgstacDialect:
         """Whether a value is one of a JSON list."""
         kind = value.kind
         values.append([self.bound(kind, each) for each in json.loads(members)])
-        return f"({text} = ANY(%s::{_CASTS[kind]}[]))"
+        found = f"{text} = ANY(%s::{_CASTS[kind]}[])"
+        if isinstance(value, Property) and value.path == GRID_CODE:
+            values.append(values[-1])
+            return f"({found} AND {TILE} = ANY(%s))"
+        return f"({found})"
 
     def array(self, op: str, own: Property, stated: str, values: Values) -> str:
         """How a property that is a list lies to a JSON list."""

@@ -29,6 +29,7 @@ class Row:
             raise CatalogError(f"item {name!r} ends before it starts")
         self.tile = tile_of(item)
         self.box = checked_box(name, bbox_of(item))
+        self.item = item
         self.text = encoded(item)
 
 
@@ -71,13 +72,15 @@ def checked_box(item_id: str, box: Bbox | None) -> Bbox | None:
 
 
 def encoded(document: Mapping[str, Any]) -> str:
-    """Document -> JSON text."""
+    """Document -> JSON text; ``CatalogError`` for what JSON cannot hold."""
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise CatalogError(f"item {document.get('id')!r} is no JSON: {error}") from None
-    return text
+        text = orjson.dumps(document, option=_AS_JSON)
+        # orjson writes NaN as null, which read again is not the same.
+        if b"null" not in text or orjson.loads(text) == document:
+            return text.decode()
+    except orjson.JSONEncodeError:
+        pass  # also for integers of more than 64 bits, which the slower one below knows
+    return _strictly_encoded(document)
 
 
 def decoded(text: str) -> Document:
@@ -96,6 +99,15 @@ def keeping_created(old: str, new: str) -> str:
     return encoded(document)
 
 
+def _strictly_encoded(document: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise CatalogError(f"item {document.get('id')!r} is no JSON: {error}") from None
+    return text
+
+
 def _bare(text: str) -> Document:
     """A document without the times at which it was written."""
     document = decoded(text)
@@ -104,3 +116,6 @@ def _bare(text: str) -> Document:
         for name in ("created", "updated"):
             properties.pop(name, None)
     return document
+
+
+_AS_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS

@@ -4,25 +4,40 @@ Any number of processes may read while one writes (write-ahead log); writers wai
 The file belongs on a local disk: the write-ahead log needs memory shared by all who have it open.
 """
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from catalog.backends.base import Check, Counts, Document, Page, page_of
-from catalog.backends.filter_sql import beyond, order_by
+from catalog.backends.filter_sql import GRID_CODE, Values, beyond, order_by
 from catalog.backends.rows import Row, Tally, allowed, decoded, encoded, keeping_created
 from catalog.backends.sqlite_filter import add_functions
-from catalog.backends.sqlite_query import COUNT, DAY, FEW, PAGE, candidates, where
-from catalog.backends.sqlite_schema import BUSY_SECONDS, prepare
+from catalog.backends.sqlite_query import (
+    COUNT,
+    DAY,
+    FEW,
+    LEVEL,
+    PAGE,
+    candidates,
+    in_order_of_cloud,
+    source,
+    tallied,
+    where,
+)
+from catalog.backends.sqlite_schema import BUSY_SECONDS, CACHE_KIB, READ_CACHE_KIB, prepare
 from catalog.errors import BackendError, ItemNotFoundError
+from catalog.filters.evaluation import value_of
+from catalog.filters.tree import CLOUD_COVER
 from catalog.footprint import Bbox
 from catalog.moments import ticks
-from catalog.ordering import keys_of, read_token
+from catalog.ordering import Key, keys_of, read_token
+from catalog.queryables import Kind
 from catalog.search import Query
 
 
@@ -112,7 +127,7 @@ class SqliteCatalog:
         """Create or replace items, all or none of them."""
         # Encoded before the lock is taken: `items` may come slowly, from a network.
         rows = [Row(item) for item in items]
-        tally = Tally()
+        tally, added = Tally(), _Added()
         with self._errors(), self._transaction() as db:
             known = {name for (name,) in db.execute("SELECT id FROM collections")}
             for row in rows:
@@ -121,7 +136,8 @@ class SqliteCatalog:
                         f"item {row.id!r}: no collection {row.collection!r} in {self._path}; "
                         "upsert the collection before its items"
                     )
-                _upsert(db, row, tally, check)
+                _upsert(db, row, tally, added, check)
+            db.executemany(_TALLIED, added.rows())
         return tally.counts()
 
     def item(self, collection_id: str, item_id: str) -> Document:
@@ -136,7 +152,9 @@ class SqliteCatalog:
         """The items of an id, in order of collection; empty where there is none."""
         with self._errors():
             rows = self._connection().execute(
-                "SELECT content FROM items WHERE id = ? ORDER BY collection", (item_id,)
+                "SELECT content FROM items JOIN documents USING (rid) WHERE id = ?"
+                " ORDER BY collection",
+                (item_id,),
             )
             return [decoded(text) for (text,) in rows]
 
@@ -157,33 +175,15 @@ class SqliteCatalog:
     def search(self, query: Query) -> Page:
         """One page of the items that a query asks for."""
         keys = keys_of(query.sortby)
-        few = self._few(query)
-        asked, values = where(query, PAGE, few=few)
-        counted, bound = where(query, COUNT, few=few)
-        count = f"SELECT count(*) FROM items WHERE {counted}"
-        back = False
-        if query.token is not None:
-            place, back = read_token(query.token, keys)
-            asked = f"{asked} AND {beyond(keys, place, PAGE, values, back=back)}"
-        order = order_by(keys, PAGE, back=back)
-        page = f"SELECT content FROM items WHERE {asked} ORDER BY {order} LIMIT ?"
-        with self._errors():
-            db = self._connection()
-            rows = db.execute(page, [*values, query.limit + 1]).fetchall()
-            matched = None
-            if query.token is None:
-                many = len(rows) > query.limit
-                matched = db.execute(count, bound).fetchone()[0] if many else len(rows)
-        return page_of([decoded(text) for (text,) in rows], query, keys, matched, back=back)
-
-    def _few(self, query: Query) -> bool:
-        """Whether a query's place holds so few items that it is best begun there."""
-        asked = candidates(query)
-        if asked is None:
-            return False
-        with self._errors():
-            found = self._connection().execute(*asked).fetchone()[0]
-        return bool(found < FEW)
+        with self._errors(), self._snapshot() as db:
+            asked = _Asked(db, query)
+            found, back = asked.page(keys)
+            matched = asked.matched(len(found)) if query.token is None else None
+            documents = [
+                decoded(db.execute(_CONTENT, (rid,)).fetchone()[0])
+                for rid in found[: query.limit + 1]
+            ]
+        return page_of(documents, query, keys, matched, back=back)
 
     def close(self) -> None:
         """Let go of the file, in every thread."""
@@ -226,6 +226,7 @@ class SqliteCatalog:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One write: the lock is taken at the start, so that it never fails half-way for it."""
         db = self._connection()
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -234,6 +235,23 @@ class SqliteCatalog:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        finally:
+            # Every thread has a connection: what it does not need, it lets go.
+            db.execute(f"PRAGMA cache_size = -{READ_CACHE_KIB}")
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The catalogue as it is now, whatever is written meanwhile."""
+        db = self._connection()
+        if db.in_transaction:  # of a write, whose check asks
+            yield db
+            return
+        db.execute("BEGIN")
+        try:
+            yield db
+        finally:
+            if db.in_transaction:
+                db.execute("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -244,34 +262,102 @@ class SqliteCatalog:
             raise BackendError(f"catalogue {self._path}: {_advised(error)}") from error
 
 
-def _upsert(db: sqlite3.Connection, row: Row, tally: Tally, check: Check | None) -> None:
-    found = db.execute(
-        "SELECT rid, content FROM items WHERE collection = ? AND id = ?", (row.collection, row.id)
-    ).fetchone()
+class _Asked:
+    """A query and how it is best put to a catalogue as it is."""
+
+    def __init__(self, db: sqlite3.Connection, query: Query) -> None:
+        self._db = db
+        self._query = query
+        near = candidates(query)
+        # Whether its place holds so few items that it is best begun there.
+        self._few = near is not None and db.execute(*near).fetchone()[0] < FEW
+        self._since = None if self._few else _since(db, query)
+
+    def page(self, keys: tuple[Key, ...]) -> tuple[list[int], bool]:
+        """Rows of the page and more, in order; and whether it is one before a place."""
+        query, back = self._query, False
+        asked, values = where(query, PAGE, few=self._few, since=self._since)
+        if query.token is not None:
+            place, back = read_token(query.token, keys)
+            asked = f"{asked} AND {beyond(keys, place, PAGE, values, back=back)}"
+        order = order_by(keys, COUNT if in_order_of_cloud(query) else PAGE, back=back)
+        text = f"SELECT rid FROM {source(asked, order)} WHERE {asked} ORDER BY {order}"
+        if not self._few:
+            text += " LIMIT ?"
+            values.append(query.limit + 1)
+        return [rid for (rid,) in self._db.execute(text, values)], back
+
+    def matched(self, found: int) -> int:
+        """How many items there are on all pages; ``found`` are known of the first."""
+        if self._few or found <= self._query.limit:
+            return found
+        kept = tallied(self._query)
+        asked = kept or _counted(where(self._query, COUNT, since=self._since))
+        return int(self._db.execute(*asked).fetchone()[0] or 0)
+
+
+def _counted(asked: tuple[str, Values]) -> tuple[str, Values]:
+    return f"SELECT count(*) FROM {source(asked[0])} WHERE {asked[0]}", asked[1]
+
+
+def _since(db: sqlite3.Connection, query: Query) -> int | None:
+    """Before what no item that answers begins: the start less the longest period that there is."""
+    start = (query.datetime or (None, None))[0]
+    if start is None:
+        return None
+    names = json.dumps(query.collections)
+    longest = db.execute(_LONGEST, (names, names)).fetchone()[0]
+    return ticks(start) - int(longest or 0)
+
+
+class _Added:
+    """What a write adds to the tallies of collections."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, tuple[int, int]] = {}
+
+    def note(self, collection: str, count: int, length: int) -> None:
+        """So many more items, of a period of that length."""
+        items, longest = self._items.get(collection, (0, 0))
+        self._items[collection] = items + count, max(longest, length)
+
+    def rows(self) -> list[tuple[str, int, int]]:
+        """Collection, items more, longest period."""
+        return [(name, *values) for name, values in self._items.items()]
+
+
+def _upsert(
+    db: sqlite3.Connection, row: Row, tally: Tally, added: _Added, check: Check | None
+) -> None:
+    found = db.execute(_FOUND, (row.collection, row.id)).fetchone()
     allowed(check, found and found[1], row.text)
     if tally.same(found and found[1], row.text):
         return
     t0, t1 = ticks(row.first), ticks(row.last)
-    columns = (row.collection, row.id, t0, t1, row.tile)
+    item, text = row.item, row.text
+    if found is not None:
+        text = keeping_created(found[1], text)
+        item = decoded(text)
+    added.note(row.collection, int(found is None), t1 - t0)
+    said = (value_of(item, *each) for each in _SAID)
+    columns = (t0, t1, row.tile, *said, _is_superseded(item))
     if found is None:
-        rid = db.execute(
-            "INSERT INTO items (collection, id, t0, t1, tile, content) VALUES (?, ?, ?, ?, ?, ?)",
-            (*columns, row.text),
-        ).lastrowid
+        rid = db.execute(_NEW, (row.collection, row.id, *columns)).lastrowid
     else:
         rid = found[0]
-        db.execute(
-            "UPDATE items SET collection = ?, id = ?, t0 = ?, t1 = ?, tile = ?, content = ?"
-            " WHERE rid = ?",
-            (*columns, keeping_created(found[1], row.text), rid),
-        )
+        db.execute(_CHANGED, (*columns, rid))
         db.execute("DELETE FROM items_box WHERE rid = ?", (rid,))
+    outline = encoded({"bbox": item.get("bbox"), "geometry": item.get("geometry")})
+    document = (rid, outline, encoded(item["properties"]), text)
+    db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", document)
     if row.box is not None:
         west, south, east, north = _tree_box(row.box)
-        db.execute(
-            "INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (rid, west, east, south, north, t0 / DAY, t1 / DAY),
-        )
+        box = (rid, west, east, south, north, t0 / DAY, t1 / DAY)
+        db.execute("INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)", box)
+
+
+def _is_superseded(item: Mapping[str, Any]) -> bool:
+    return item["properties"].get("clearcube:superseded_by") is not None
 
 
 def _tree_box(box: Bbox) -> Bbox:
@@ -293,7 +379,25 @@ def _advised(error: sqlite3.Error) -> str:
 
 
 _MARGIN = 1e-6
-_ITEM = "SELECT content FROM items WHERE collection = ? AND id = ?"
+_SAID: tuple[tuple[tuple[str, ...], Kind], ...] = (
+    (CLOUD_COVER.path, "number"),
+    (LEVEL.path, "text"),
+    (GRID_CODE, "text"),
+)
+"""Properties that have a column."""
+_FOUND = """SELECT rid, content FROM items JOIN documents USING (rid)
+    WHERE collection = ? AND id = ?"""
+_NEW = """INSERT INTO items (collection, id, t0, t1, tile, cloud, level, grid, superseded)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGED = """UPDATE items SET t0 = ?, t1 = ?, tile = ?, cloud = ?, level = ?, grid = ?,
+    superseded = ? WHERE rid = ?"""
+_TALLIED = """INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE
+    SET items = items + excluded.items, longest = max(longest, excluded.longest)"""
+_LONGEST = """SELECT max(longest) FROM tallies
+    WHERE ? = '[]' OR collection IN (SELECT value FROM json_each(?))"""
+_CONTENT = "SELECT content FROM documents WHERE rid = ?"
+_ITEM = """SELECT content FROM documents WHERE rid =
+    (SELECT rid FROM items WHERE collection = ? AND id = ?)"""
 _ADVICE = {
     "not a database": "give the path of a catalogue, or of a file that does not exist yet",
     "malformed": "the file is damaged: restore it, or ingest anew into another one",

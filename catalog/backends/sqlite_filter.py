@@ -3,16 +3,25 @@
 import json
 import re
 import sqlite3
+from functools import lru_cache
 from typing import Any
 
-from catalog.backends.filter_sql import Values
+import orjson
+
+from catalog.backends.filter_sql import GRID_CODE, Values
 from catalog.filters import evaluation
-from catalog.filters.tree import FIRST, LAST, Constant, Node, Property, pattern_parts
+from catalog.filters.tree import (
+    CLOUD_COVER,
+    FIRST,
+    LAST,
+    Constant,
+    Node,
+    Property,
+    pattern_parts,
+)
 from catalog.footprint import Bbox, halves, intersects, relates, stated_bounds
 from catalog.moments import moment_of
 from catalog.queryables import Kind
-
-GRID_CODE = ("properties", "grid:code")
 
 
 class SqliteDialect:
@@ -27,22 +36,21 @@ class SqliteDialect:
 
     def property(self, node: Property) -> str:
         """A property as of its kind, NULL where it is not."""
-        if node.path in _COLUMNS:
-            return _COLUMNS[node.path]
-        path = json_path(node.path)
+        if node in _COLUMNS:
+            return f"{self._sign}{_COLUMNS[node]}" if node == CLOUD_COVER else _COLUMNS[node]
+        place = json_place(node.path)
         if node.kind == "time":
-            return f"moment(json_extract(content, {path}))"
+            return f"moment(json_extract({place}))"
         if node.kind == "boolean":
-            return f"CASE json_type(content, {path}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+            return f"CASE json_type({place}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
         types = _TYPES[node.kind]
-        sign = self._sign if node.kind == "number" else ""
-        return f"{sign}CASE WHEN json_type(content, {path}) IN {types} THEN json_extract(content, {path}) END"
+        return f"CASE WHEN json_type({place}) IN {types} THEN json_extract({place}) END"
 
     def is_null(self, node: Property) -> str:
         """Whether a property is absent or null."""
-        if node.path in _COLUMNS:
-            return f"{_COLUMNS[node.path]} IS NULL"
-        return f"(coalesce(json_type(content, {json_path(node.path)}), 'null') = 'null')"
+        if node.path in _ALWAYS:
+            return f"{_ALWAYS[node.path]} IS NULL"
+        return f"(coalesce(json_type({json_place(node.path)}), 'null') = 'null')"
 
     def bound(self, _: Kind, value: Any) -> Any:
         """A value as it is: times are microseconds here too."""
@@ -70,8 +78,10 @@ class SqliteDialect:
         found = f"{text} IN (SELECT value FROM json_each(?))"
         if isinstance(value, Property) and value.path == GRID_CODE:
             tiles = [str(code).removeprefix("MGRS-") for code in json.loads(members)]
-            values.append(json.dumps(tiles))
-            return f"({found} AND tile IN (SELECT value FROM json_each(?)))"
+            # One alone lets the index give the order too.
+            values.append(tiles[0] if len(tiles) == 1 else json.dumps(tiles))
+            among = "= ?" if len(tiles) == 1 else "IN (SELECT value FROM json_each(?))"
+            return f"({found} AND tile {among})"
         return f"({found})"
 
     def array(self, op: str, own: Property, stated: str, values: Values) -> str:
@@ -81,7 +91,7 @@ class SqliteDialect:
 
     def spatial(self, predicate: str, geometry: str, values: Values) -> str:
         """How the item's geometry lies to GeoJSON text: by the R*Tree first, then exactly."""
-        exact = "relates(content, ?, ?)"
+        exact = "relates(outline, ?, ?)"
         if predicate == "disjoint":
             values += [predicate, geometry]
             return exact
@@ -106,9 +116,14 @@ def near(bbox: Bbox) -> tuple[str, Values]:
     return f"rid IN ({' UNION '.join(parts)})", values
 
 
-def json_path(path: tuple[str, ...]) -> str:
-    """Steps -> JSON path as an SQL text; the names were checked when the filter was read."""
-    return "'$" + "".join(f'."{step}"' for step in path) + "'"
+def json_place(path: tuple[str, ...]) -> str:
+    """Steps -> column and JSON path as SQL; the names were checked when the filter was read."""
+    column = "content"
+    if path[0] == "properties":
+        column, path = "properties", path[1:]
+    elif path[0] == "geometry":
+        column = "outline"
+    return f"{column}, '$" + "".join(f'."{step}"' for step in path) + "'"
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
@@ -117,13 +132,16 @@ def add_functions(connection: sqlite3.Connection) -> None:
         connection.create_function(name, count, function, deterministic=True)
 
 
-def _touches(content: str, west: float, south: float, east: float, north: float) -> bool:
+# Scenes of a tile have few outlines between them.
+@lru_cache(maxsize=4096)
+def _touches(outline: str, west: float, south: float, east: float, north: float) -> bool:
     """Whether an item's geometry meets a bbox, exactly."""
-    return intersects(json.loads(content), (west, south, east, north))
+    return intersects(orjson.loads(outline), (west, south, east, north))
 
 
-def _relates(content: str, predicate: str, geometry: str) -> bool:
-    return relates(json.loads(content), predicate, geometry)
+@lru_cache(maxsize=4096)
+def _relates(outline: str, predicate: str, geometry: str) -> bool:
+    return relates(orjson.loads(outline), predicate, geometry)
 
 
 def _arrays_relate(own: str | None, op: str, stated: str) -> bool | None:
@@ -141,7 +159,16 @@ def _known(function: Any) -> Any:
     return applied
 
 
-_COLUMNS = {FIRST: "t0", LAST: "t1", ("id",): "id", ("collection",): "collection"}
+_ALWAYS = {FIRST: "t0", LAST: "t1", ("id",): "id", ("collection",): "collection"}
+_COLUMNS = {
+    Property(FIRST, "time"): "t0",
+    Property(LAST, "time"): "t1",
+    Property(("id",), "text"): "id",
+    Property(("collection",), "text"): "collection",
+    CLOUD_COVER: "cloud",
+    Property(("properties", "clearcube:level"), "text"): "level",
+    Property(GRID_CODE, "text"): "grid",
+}
 _TYPES = {"number": "('integer', 'real')", "text": "('text')", "array": "('array')"}
 _FUNCTIONS: tuple[tuple[str, int, Any], ...] = (
     ("touches", 5, _touches),

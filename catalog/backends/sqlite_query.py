@@ -1,13 +1,17 @@
 """A Query as SQL over the tables of :mod:`catalog.backends.sqlite`; values are always bound."""
 
 import json
+import re
+from dataclasses import replace
 
-from catalog.backends.filter_sql import Values, condition
+from catalog.backends.filter_sql import GRID_CODE, Values, condition
 from catalog.backends.sqlite_filter import SqliteDialect
-from catalog.filters.tree import CLOUD_COVER
+from catalog.filters.tree import CLOUD_COVER, Call, Node, Property
 from catalog.footprint import Bbox, halves, stated_bounds
 from catalog.moments import ticks
-from catalog.search import Interval, Query
+from catalog.search import Interval, Query, SortKey
+
+LEVEL = Property(("properties", "clearcube:level"), "text")
 
 PAGE = SqliteDialect()
 COUNT = SqliteDialect(counting=True)
@@ -35,17 +39,68 @@ def candidates(query: Query) -> tuple[str, Values] | None:
     return f"SELECT count(*) FROM ({' UNION ALL '.join(parts)} LIMIT {FEW})", values
 
 
-def where(query: Query, dialect: SqliteDialect, *, few: bool = False) -> tuple[str, Values]:
-    """Condition on ``items`` and its values; ``few``: the R*Tree is to be asked first."""
+def source(*texts: str) -> str:
+    """Tables that conditions and orders speak of: documents only where their JSON is asked for."""
+    if not any(_OF_DOCUMENTS.search(text) for text in texts):
+        return "items"
+    # CROSS JOIN is SQLite's word for: in this order.
+    return "items CROSS JOIN documents USING (rid)"
+
+
+def tallied(query: Query) -> tuple[str, Values] | None:
+    """Count that is kept, for a query that asks for whole collections; None for any other."""
+    if replace(query, collections=(), sortby=(), limit=1, token=None) != Query(limit=1):
+        return None
+    if not query.collections:
+        return "SELECT sum(items) FROM tallies", []
+    return (
+        "SELECT sum(items) FROM tallies WHERE collection IN (SELECT value FROM json_each(?))",
+        [json.dumps(query.collections)],
+    )
+
+
+def in_order_of_cloud(query: Query) -> bool:
+    """Whether the index of cloud cover is to give the order, and nothing else is to be gone by."""
+    chosen = query.ids or query.tiles or query.datetime or query.bbox or query.intersects
+    return not chosen and query.sortby[:1] in (
+        (SortKey(CLOUD_COVER),),
+        (SortKey(CLOUD_COVER, descending=True),),
+    )
+
+
+def _names_tiles(query: Query) -> bool:
+    """Whether the index of tiles can be gone by: they are named, if by a filter that must hold."""
+
+    def names(node: Node | None) -> bool:
+        if not isinstance(node, Call):
+            return False
+        if node.op == "and":
+            return any(names(each) for each in node.args)
+        own = node.args[0] if node.op in ("=", "in") else None
+        return isinstance(own, Property) and own.path == GRID_CODE
+
+    return bool(query.tiles) or names(query.filter)
+
+
+def where(
+    query: Query, dialect: SqliteDialect, *, few: bool = False, since: int | None = None
+) -> tuple[str, Values]:
+    """Condition on ``items`` and its values.
+
+    ``few``: the R*Tree is to be asked first. ``since``: no item that answers begins before.
+    """
     parts: list[str] = ["1"]
     values: Values = []
     # A plus keeps SQLite from using the index of a column.
-    sign = "+" if few else ""
+    plain = "+" if few else ""
     for column, wanted in (
         ("collection", query.collections),
         ("id", query.ids),
         ("tile", query.tiles),
     ):
+        # A tile has some thousand items, a collection may have most of all.
+        other = column == "collection" and (in_order_of_cloud(query) or _names_tiles(query))
+        sign = "+" if other else plain
         if len(wanted) == 1:
             # Lets the index give the order too, which a list of values does not.
             parts.append(f"{sign}{column} = ?")
@@ -54,16 +109,19 @@ def where(query: Query, dialect: SqliteDialect, *, few: bool = False) -> tuple[s
             parts.append(f"{sign}{column} IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(wanted))
     if query.level is not None:
-        parts.append(f"{_LEVEL} = ?")
+        parts.append("level = ?")
         values.append(query.level)
     if not query.superseded:
-        parts.append(f"{_SUPERSEDED} IS NULL")
+        parts.append("NOT superseded")
     if query.max_cloud is not None:
         parts.append(f"{dialect.property(CLOUD_COVER)} <= ?")
         values.append(query.max_cloud)
     for text, value in _times(query.datetime, "t1 >= ?", "t0 < ?"):
-        parts.append(f"{sign}{text}")
+        parts.append(f"{plain}{text}")
         values.append(value)
+    if since is not None and not few:
+        parts.append("t0 >= ?")
+        values.append(since)
     if query.bbox is not None:
         text, more = _within(query.bbox, query.datetime)
         parts.append(text)
@@ -85,9 +143,9 @@ def _within(bbox: Bbox, interval: Interval | None) -> tuple[str, Values]:
         # An item that lies inside need not be asked for its geometry.
         inside = "box.west >= ? AND box.east <= ? AND box.south >= ? AND box.north <= ?"
         values += [west, east, south, north, west, south, east, north]
+        edge = "(SELECT touches(outline, ?, ?, ?, ?) FROM documents WHERE rid = box.rid)"
         parts.append(
-            "SELECT box.rid FROM items_box AS box JOIN items AS it ON it.rid = box.rid "
-            f"WHERE {overlap} AND (({inside}) OR touches(it.content, ?, ?, ?, ?))"
+            f"SELECT box.rid FROM items_box AS box WHERE {overlap} AND (({inside}) OR {edge})"
         )
     return f"rid IN ({' UNION '.join(parts)})", values
 
@@ -110,5 +168,4 @@ def _times(interval: Interval | None, since: str, until: str) -> list[tuple[str,
     return [*found, (until, ticks(end))] if end is not None else found
 
 
-_LEVEL = """json_extract(content, '$.properties."clearcube:level"')"""
-_SUPERSEDED = """json_extract(content, '$.properties."clearcube:superseded_by"')"""
+_OF_DOCUMENTS = re.compile(r"(?<!touches)\((outline|properties|content), ")

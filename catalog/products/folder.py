@@ -322,3 +322,15 @@ def find(folder: Folder, pattern: str) -> list[str]:
     """Members whose whole path matches a regular expression, sorted."""
     matches: Iterable[str] = (each for each in folder.members if re.fullmatch(pattern, each))
     return sorted(matches)
+
+
+def zip_member(path: str) -> tuple[str, str] | None:
+    """``/vsizip//a/b.zip/c/d.jp2`` -> archive and member; None where it is no path of GDAL's zips."""
+    if not path.startswith("/vsizip/"):
+        return None
+    rest = path.removeprefix("/vsizip/")
+    if rest.startswith("{"):
+        archive, _, member = rest[1:].partition("}/")
+        return archive, member
+    found = re.match(r"(.*?\.zip)/(.*)", rest, re.IGNORECASE)
+    return (found[1], found[2]) if found else None

@@ -18,11 +18,16 @@ def encodings() -> tuple[Encoding, ...]:
 
 
 def encoding(name: str) -> Encoding:
-    """Name, e.g. ``clm`` -> its declaration; ``BandError`` naming the known ones."""
+    """Name, e.g. ``clm`` -> its declaration; ``BandError`` naming the known ones.
+
+    A source's own name of its band, ``qa_pixel``, is ours with ``-``: it becomes a part of ids, whose
+    parts ``_`` divides.
+    """
     known = discover()
-    if name not in known:
+    found = known.get(name.replace("_", "-"))
+    if found is None:
         raise BandError(f"no mask encoding is called {name!r}; choose one of {' '.join(known)}")
-    return known[name]
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -35,5 +40,7 @@ def discover() -> dict[str, Encoding]:
         for encoding in import_module(f"{__name__}.{module.name}").ENCODINGS:
             if encoding.name in found:
                 raise ValueError(f"two decoders are called {encoding.name!r}")
+            if "_" in encoding.name:
+                raise ValueError(f"a decoder is called {encoding.name!r}: ids take '-', not '_'")
             found[encoding.name] = encoding
     return dict(sorted(found.items()))

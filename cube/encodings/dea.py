@@ -7,7 +7,7 @@ _SOURCE = "Digital Earth Australia, product pages of the observation attributes"
 
 ENCODINGS = (
     Encoding(
-        name="oa_fmask",
+        name="oa-fmask",
         title="Digital Earth Australia Fmask",
         dtype="uint8",
         reads=("oa_fmask",),
@@ -23,7 +23,7 @@ ENCODINGS = (
         ),
     ),
     Encoding(
-        name="oa_s2cloudless",
+        name="oa-s2cloudless",
         title="Digital Earth Australia s2cloudless mask",
         dtype="uint8",
         reads=("oa_s2cloudless_mask",),

@@ -66,7 +66,7 @@ def _classify(value: int, reading: str, options: Options) -> int:
 
 ENCODINGS = (
     Encoding(
-        name="qa_pixel",
+        name="qa-pixel",
         title="Landsat Collection 2 QA_PIXEL",
         dtype="uint16",
         reads=("qa_pixel",),

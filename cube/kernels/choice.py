@@ -17,6 +17,7 @@ from cube.kernels.composite import (
     STATUS_SNOW,
     STATUS_WATER,
 )
+from cube.kernels.gathering import gather
 
 _LANES = 64
 """Pixels that are worked on side by side."""
@@ -79,7 +80,10 @@ def medoid(
     for y in range(rows):
         for x0 in range(0, width, _LANES):
             lanes = min(_LANES, width - x0)
-            most = _gather(dn, usable, choice, y, x0, lanes, least, values, index, counts)
+            wanted = choice[y, x0 : x0 + lanes] < 0
+            most = gather(dn, usable, y, x0, wanted, values, index, counts)
+            if most < least:
+                continue
             total[:most] = 0
             for a in range(most):
                 for b in range(a + 1, most):
@@ -95,44 +99,12 @@ def medoid(
                         total[a, x] += d
                         total[b, x] += d
             for x in range(lanes):
-                if counts[x] > 0:
+                if counts[x] >= max(least, 1):
                     best = 0
                     for a in range(1, counts[x]):
                         if total[a, x] < total[best, x]:
                             best = a
                     choice[y, x0 + x] = index[best, x]
-
-
-@njit(cache=True, nogil=True)
-def _gather(
-    dn: NDArray[np.int16],
-    usable: NDArray[np.bool_],
-    choice: NDArray[np.int16],
-    y: int,
-    x0: int,
-    lanes: int,
-    least: int,
-    values: NDArray[np.float64],
-    index: NDArray[np.int16],
-    counts: NDArray[np.int32],
-) -> int:
-    """Usable dates of some pixels that have no date yet -> one behind the other; the most of them."""
-    bands, dates = dn.shape[:2]
-    counts[:] = 0
-    for t in range(dates):
-        for x in range(lanes):
-            if usable[t, y, x0 + x] and choice[y, x0 + x] < 0:
-                n = counts[x]
-                index[n, x] = t
-                for i in range(bands):
-                    values[i, n, x] = dn[i, t, y, x0 + x]
-                counts[x] = n + 1
-    most = 0
-    for x in range(lanes):
-        if counts[x] < least:
-            counts[x] = 0
-        most = max(most, counts[x])
-    return most
 
 
 @njit(cache=True, nogil=True)

@@ -9,17 +9,27 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)
-def mark_cells(not_clear: NDArray[np.uint8], row0: int, size: int, out: NDArray[np.uint8]) -> None:
-    """(rows, x) uint8 not clear -> (h, w) cells of ``size`` pixels, set 0 where any of them is.
+def mark_cells(
+    not_clear: NDArray[np.uint8], row0: int, pixel: int, cell: int, out: NDArray[np.uint8]
+) -> None:
+    """(rows, x) uint8 not clear -> (h, w) cells, set 0 where any pixel that they touch is.
 
-    ``row0`` is the row of ``not_clear[0]``; ``out`` is left as it is elsewhere.
+    ``pixel`` and ``cell`` are their sides in metres, ``row0`` is the row of ``not_clear[0]``; ``out``
+    is left as it is elsewhere.
     """
     rows, width = not_clear.shape
     for y in range(rows):
-        cell = (row0 + y) // size
+        top, bottom = _touched(row0 + y, pixel, cell)
         for x in range(width):
             if not_clear[y, x] != 0:
-                out[cell, x // size] = 0
+                left, right = _touched(x, pixel, cell)
+                out[top:bottom, left:right] = 0
+
+
+@njit(cache=True, nogil=True)
+def _touched(at: int, pixel: int, cell: int) -> tuple[int, int]:
+    """Row or column of a pixel -> the first and last + 1 of its cells."""
+    return at * pixel // cell, -(-(at + 1) * pixel // cell)
 
 
 @njit(cache=True, nogil=True)
@@ -59,7 +69,8 @@ def look_up(
 ) -> None:
     """(h, w) uint8 distances and (256,) float32 weight of each -> (y, x) float32 of a window.
 
-    The window begins at pixel ``(row0, col0)``; ``step`` is the pixel in cells, at most 1.
+    The window begins at pixel ``(row0, col0)``; ``step`` is the pixel in cells; one
+    of several cells has the weight of that in its middle.
     """
     height, width = out.shape
     for y in range(height):

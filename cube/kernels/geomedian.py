@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cube.classes import WATER
 from cube.kernels.composite import NODATA, STATUS_LAND, STATUS_SNOW, STATUS_WATER
+from cube.kernels.gathering import gather
 
 _LANES = 32
 """Pixels side by side: their dates and bands fit the first- and second-level caches."""
@@ -44,6 +45,8 @@ def geomedian(
     """
     bands, dates, rows, width = dn.shape
     values = np.zeros((bands, dates, _LANES), np.float32)
+    index = np.zeros((dates, _LANES), np.int16)
+    every = np.ones(_LANES, np.bool_)
     counts = np.zeros(_LANES, np.int32)
     centre = np.zeros((bands, _LANES), np.float32)
     target = np.zeros((bands, _LANES), np.float32)
@@ -53,7 +56,8 @@ def geomedian(
     for y in range(rows):
         for x0 in range(0, width, _LANES):
             lanes = min(_LANES, width - x0)
-            most = _gather(dn, usable, y, x0, lanes, values, counts)
+            values[:] = 0  # and so it is behind the dates of a pixel
+            most = gather(dn, usable, y, x0, every[:lanes], values, index, counts)
             if most == 0:
                 continue
             _mean(values, counts, most, centre)
@@ -118,33 +122,6 @@ def only_whole(
             date[y, x] = np.rint(first + day_sum[x] / kept[x])
             if status[y, x] != STATUS_SNOW:
                 status[y, x] = STATUS_WATER if 2 * waters[x] > kept[x] else STATUS_LAND
-
-
-@njit(cache=True, nogil=True)
-def _gather(
-    dn: NDArray[np.int16],
-    usable: NDArray[np.bool_],
-    y: int,
-    x0: int,
-    lanes: int,
-    values: NDArray[np.float32],
-    counts: NDArray[np.int32],
-) -> int:
-    """Usable dates of some pixels, one behind the other -> the most of them; behind them 0."""
-    bands, dates = dn.shape[:2]
-    counts[:] = 0
-    values[:] = 0
-    for t in range(dates):
-        for x in range(lanes):
-            if usable[t, y, x0 + x]:
-                n = counts[x]
-                for i in range(bands):
-                    values[i, n, x] = dn[i, t, y, x0 + x]
-                counts[x] = n + 1
-    most = 0
-    for x in range(lanes):
-        most = max(most, counts[x])
-    return most
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -77,9 +77,7 @@ def composite(
     cloud alone nodata with status 1.
     """
     near_part, of_date = _parts(observations, period, params)
-    near = observations.cloud_weight
-    if near is None:
-        raise AssertionError("checked before: bap declares nearness")
+    near = _near(observations)
 
     def choose(strip: Strip) -> None:
         kernels.highest_score(
@@ -93,8 +91,7 @@ def explain(observations: Observations, period: Period, params: BapParams) -> Ac
     """(time, 1, 1) observations -> the scores of each date, and which is the highest."""
     near_part, of_date = _parts(observations, period, params)
     scores = date_scores(observations, period, params)
-    cloud = observations.cloud_weight
-    near = [0.0] * len(of_date) if cloud is None else [float(w) for w in cloud[:, 0, 0]]
+    near = [float(score) for score in _near(observations)[:, 0, 0]]
 
     def decide(usable: list[int]) -> Decision:
         total = {i: float(of_date[i]) + near_part * near[i] for i in usable}
@@ -108,6 +105,13 @@ def explain(observations: Observations, period: Period, params: BapParams) -> Ac
         return Decision(chosen, reasons, total[chosen], factors, total)
 
     return explain_choice(observations, decide)
+
+
+def _near(observations: Observations) -> NDArray[np.float32]:
+    """(time, y, x) score by the distance to clouds; nothing where none was computed."""
+    if observations.cloud_weight is None:
+        return np.zeros(observations.classes.shape, np.float32)
+    return observations.cloud_weight
 
 
 def _parts(
@@ -135,4 +139,5 @@ METHOD = Method(
     nearness=nearness,
     weight_title="Score of the date shown, 0 to 1",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
 )

@@ -73,4 +73,5 @@ METHOD = Method(
     facts=lambda params: ("clear_share", *params.facts()),
     weight_title="1 where ground is shown",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
 )

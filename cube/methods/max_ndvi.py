@@ -68,5 +68,6 @@ METHOD = Method(
     facts=MaxNdviParams.facts,
     weight_title="1 where a date is shown",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
     needs=("red", "nir"),
 )

@@ -71,5 +71,6 @@ METHOD = Method(
     facts=MedoidParams.facts,
     weight_title="1 where a date is shown",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
     together=True,
 )

@@ -105,6 +105,7 @@ METHOD = Method(
     facts=S2gmParams.facts,
     weight_title="1 where ground is shown",
     date_title="Date shown, days since 1970-01-01",
+    one_date=True,
     needs=("red", "nir"),
     together=True,
 )

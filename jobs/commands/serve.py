@@ -12,7 +12,7 @@ from jobs.commands.console import State, pass_state
 )
 @pass_state
 def command(state: State, /, host: str, port: int) -> int:
-    """Serve the workspace: STAC API at /, viewer at /viewer, /tiles, /assets, /docs, /healthz.
+    """Serve the workspace: STAC API at /, viewer at /viewer, /tiles, /assets, /jobs, /docs, /healthz.
 
     Writes are refused unless CLEARCUBE_API_TOKEN is set, and given as Bearer by who writes.
     """

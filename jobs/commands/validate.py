@@ -1,17 +1,22 @@
 """``clearcube validate``: results against what is held for true."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from jobs.commands.console import State, json_option, pass_state, say_json
+from jobs.commands.tables import number, percent, table
+from jobs.commands.validate_synthesis import command as synthesis
 
 
 @click.group("validate")
 def command() -> None:
     """Compare results with the truth: tables of accuracy, JSON, a picture."""
+
+
+command.add_command(synthesis)
 
 
 @command.command("masks")
@@ -122,18 +127,18 @@ def _summary(tables: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[st
         [
             name,
             str(one["judged"]),
-            _number(one["balanced_accuracy"]),
-            _number(one["overall_accuracy"]),
-            _number(one["invalid"]["producers_accuracy"]),
-            _number(one["invalid"]["users_accuracy"]),
-            _number(one["invalid"]["f1"]),
-            _number(one["valid"]["f1"]),
-            *(_percent(one["called_invalid"].get(each)) for each in classes),
+            number(one["balanced_accuracy"]),
+            number(one["overall_accuracy"]),
+            number(one["invalid"]["producers_accuracy"]),
+            number(one["invalid"]["users_accuracy"]),
+            number(one["invalid"]["f1"]),
+            number(one["valid"]["f1"]),
+            *(percent(one["called_invalid"].get(each)) for each in classes),
         ]
         for name, one in tables.items()
     ]
     heads = [title, "judged", "balanced", "overall", "invalid prod.", "user's", "F1", "valid F1"]
-    yield from _table([*heads, *(f"{each} %" for each in classes)], rows)
+    yield from table([*heads, *(f"{each} %" for each in classes)], rows)
     yield "  class %: share of the true class that is called cloud, thin cloud or shadow"
 
 
@@ -143,7 +148,7 @@ def _sizes(masks: Mapping[str, Any]) -> Iterator[str]:
             name,
             f"{size['least_ha']:g}",
             *(str(size[key]) for key in ("clouds", "found", "pixels")),
-            _percent(size["recall"]),
+            percent(size["recall"]),
         ]
         for name, one in masks.items()
         for size in one.get("cloud_sizes", ())
@@ -152,7 +157,7 @@ def _sizes(masks: Mapping[str, Any]) -> Iterator[str]:
     if rows:
         yield ""
         heads = ["clouds by size", "from ha", "clouds", "found", "pixels", "of them found %"]
-        yield from _table(heads, rows)
+        yield from table(heads, rows)
 
 
 def _classes(name: str, one: Mapping[str, Any]) -> Iterator[str]:
@@ -161,19 +166,19 @@ def _classes(name: str, one: Mapping[str, Any]) -> Iterator[str]:
             label,
             str(rates["truth"]),
             str(rates["predicted"]),
-            _number(rates["producers_accuracy"]),
-            _number(rates["users_accuracy"]),
-            _number(rates["f1"]),
+            number(rates["producers_accuracy"]),
+            number(rates["users_accuracy"]),
+            number(rates["f1"]),
         ]
         for label, rates in one["classes"].items()
     ]
-    yield from _table([name, "truth", "predicted", "producer's", "user's", "F1"], rows)
+    yield from table([name, "truth", "predicted", "producer's", "user's", "F1"], rows)
 
 
 def _confusion(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     names = list(next(iter(counts.values()), {}))
     rows = [[f"true {name}", *(str(row[other]) for other in names)] for name, row in counts.items()]
-    yield from _table(["called", *names], rows)
+    yield from table(["called", *names], rows)
 
 
 def _dates(masks: Mapping[str, Any]) -> Iterator[str]:
@@ -185,7 +190,7 @@ def _dates(masks: Mapping[str, Any]) -> Iterator[str]:
         for mask in masks.values():
             judged = mask["per_date"][day]
             row += [
-                _number(judged["overall_accuracy"]),
+                number(judged["overall_accuracy"]),
                 _lost(judged["valid"]["producers_accuracy"]),
                 _lost(judged["invalid"]["producers_accuracy"]),
             ]
@@ -193,24 +198,8 @@ def _dates(masks: Mapping[str, Any]) -> Iterator[str]:
     heads = ["date", "valid", "invalid"]
     for name in masks:
         heads += [f"{name}: overall", "lost %", "missed %"]
-    yield from _table(heads, rows)
+    yield from table(heads, rows)
     yield "  lost: valid called invalid; missed: invalid called valid"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns side by side, the first to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    for row in [heads, *rows]:
-        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "  ".join([f"{row[0]:{widths[0]}}", *cells])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _lost(value: float | None) -> str:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from rasterio.warp import transform as transform_points
 
 from catalog.product_text import Delivery, absolute_orbit
-from cube.landscape import Landscape, build_landscape
+from cube.landscape import SURFACE_BANDS, Landscape, build_landscape
 from cube.opinions import MaskErrors
 from cube.sky import Angles, CloudLayer, sun_position
 from cube.testing import Scene, simulate_scene, swath
+from jobs.simulate.directions import delivery_angles
 from jobs.simulate.products import write_muscate, write_safe_l1c, write_safe_l2a
 from jobs.simulate.truth import DateTruth, write_truth
 
@@ -138,8 +139,10 @@ def season_passes(season: Season) -> list[Pass]:
     return [replace(each, number=number) for number, each in enumerate(delivered)]
 
 
-def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
-    """The scene of one acquisition, without any file."""
+def season_scene(
+    season: Season, landscape: Landscape, each: Pass, bands: tuple[str, ...] = SURFACE_BANDS
+) -> Scene:
+    """The scene of one acquisition, without any file: seen along the angles that its products tell."""
     shape = (season.size, season.size)
     observed: NDArray[np.bool_] = np.ones(shape, dtype=np.bool_)
     if each.relative_orbit == EASTERN_ORBIT:
@@ -148,10 +151,65 @@ def season_scene(season: Season, landscape: Landscape, each: Pass) -> Scene:
         landscape,
         each.tile_sensed.timetuple().tm_yday,
         each.angles,
-        _weather(season, each),
+        season_weather(season, each),
         seed=season.seed * 1000 + each.number,
         observed=observed,
         errors=season.errors,
+        bands=bands,
+        directions=delivery_angles(season_delivery(season, each, season.baseline)),
+    )
+
+
+def season_weather(season: Season, each: Pass) -> tuple[CloudLayer, ...]:
+    """Cloud layers of a date: a third nearly clear, the others broken or covered."""
+    rng = np.random.default_rng([season.seed, 7, each.number])
+    kind, low, thin = rng.random(3)
+    height = float(rng.uniform(1000, 3000))
+    slope = float(rng.uniform(1.15, 1.7))
+    if each.number in season.clear_dates or kind < 0.2:
+        return (CloudLayer(0.02 * float(low), height, slope=slope),)
+    cover = 0.08 + 0.42 * float(low) if kind < 0.78 else 0.75 + 0.24 * float(low)
+    layers = [CloudLayer(cover, height, slope=slope)]
+    if thin < 0.4:
+        cirrus = float(rng.uniform(0.1, 0.5))
+        layers.append(CloudLayer(cirrus, float(rng.uniform(5200, 6000)), 0.35, 1.9))
+    return tuple(layers)
+
+
+def season_delivery(season: Season, each: Pass, baseline: str) -> Delivery:
+    """What a processing centre of some baseline tells of one acquisition."""
+    edge = _edge(season, each) if each.relative_orbit == EASTERN_ORBIT else None
+    generated = each.sensed + timedelta(hours=3, minutes=9)
+    if float(baseline) > float(season.baseline):
+        # a reprocessing long after
+        generated = each.sensed + timedelta(days=400, hours=17)
+    span = 10 * season.size
+    west, east = season.west, season.west + span
+    north, south = season.north, season.north - span
+    middle = (west + span / 2, north - span / 2)
+    corners = [(west, north), (east, north), (east, south), (west, south), middle]
+    return Delivery(
+        platform=each.platform,
+        sensed=each.sensed,
+        strip_sensed=each.sensed + timedelta(seconds=52),
+        tile_sensed=each.tile_sensed,
+        generated=generated,
+        baseline=baseline,
+        relative_orbit=each.relative_orbit,
+        absolute_orbit=each.absolute_orbit,
+        tile=season.tile,
+        epsg=season.epsg,
+        west=season.west,
+        north=season.north,
+        rows=season.size,
+        columns=season.size,
+        sun_zenith=each.angles.sun_zenith,
+        sun_azimuth=each.angles.sun_azimuth,
+        view_zenith=each.angles.view_zenith,
+        view_azimuth=each.angles.view_azimuth,
+        footprint=_degrees(season, _outline(season, edge)),
+        corners=_degrees(season, corners),
+        extension=season.extension,
     )
 
 
@@ -173,14 +231,14 @@ def _write_pass(folder: Path, season: Season, landscape: Landscape, each: Pass) 
         baseline = "05.10"
     elif each.number == season.duplicate_date:
         baseline = "03.01"
-    delivery = _delivery(season, each, baseline)
+    delivery = season_delivery(season, each, baseline)
     zipped = each.number in season.zipped_dates
     safe = write_safe_l2a(products, delivery, scene, zipped=zipped)
     kinds: dict[str, list[Path]] = {"L2A": [safe], "MUSCATE": [], "L1C": []}
     superseded = None
     if each.number == season.duplicate_date:
         wrong = replace(scene, seen={name: 1.06 * seen for name, seen in scene.seen.items()})
-        superseded = write_safe_l2a(products, _delivery(season, each, season.baseline), wrong)
+        superseded = write_safe_l2a(products, season_delivery(season, each, season.baseline), wrong)
         kinds["L2A"].insert(0, superseded)
     if each.number in season.l1c_dates:
         kinds["L1C"].append(write_safe_l1c(products, delivery, scene))
@@ -223,62 +281,10 @@ def _all_passes(season: Season) -> Iterator[Pass]:
         day += timedelta(days=1)
 
 
-def _weather(season: Season, each: Pass) -> tuple[CloudLayer, ...]:
-    """Cloud layers of a date: a third nearly clear, the others broken or covered."""
-    rng = np.random.default_rng([season.seed, 7, each.number])
-    kind, low, thin = rng.random(3)
-    height = float(rng.uniform(1000, 3000))
-    slope = float(rng.uniform(1.15, 1.7))
-    if each.number in season.clear_dates or kind < 0.2:
-        return (CloudLayer(0.02 * float(low), height, slope=slope),)
-    cover = 0.08 + 0.42 * float(low) if kind < 0.78 else 0.75 + 0.24 * float(low)
-    layers = [CloudLayer(cover, height, slope=slope)]
-    if thin < 0.4:
-        cirrus = float(rng.uniform(0.1, 0.5))
-        layers.append(CloudLayer(cirrus, float(rng.uniform(5200, 6000)), 0.35, 1.9))
-    return tuple(layers)
-
-
 def _edge(season: Season, each: Pass) -> float:
     """Where the swath's edge meets the upper side, as a share of the width; it wanders a little."""
     rng = np.random.default_rng([season.seed, 8, each.number])
     return 0.42 + 0.03 * float(rng.uniform(-1, 1))
-
-
-def _delivery(season: Season, each: Pass, baseline: str) -> Delivery:
-    edge = _edge(season, each) if each.relative_orbit == EASTERN_ORBIT else None
-    generated = each.sensed + timedelta(hours=3, minutes=9)
-    if float(baseline) > float(season.baseline):
-        # a reprocessing long after
-        generated = each.sensed + timedelta(days=400, hours=17)
-    span = 10 * season.size
-    west, east = season.west, season.west + span
-    north, south = season.north, season.north - span
-    middle = (west + span / 2, north - span / 2)
-    corners = [(west, north), (east, north), (east, south), (west, south), middle]
-    return Delivery(
-        platform=each.platform,
-        sensed=each.sensed,
-        strip_sensed=each.sensed + timedelta(seconds=52),
-        tile_sensed=each.tile_sensed,
-        generated=generated,
-        baseline=baseline,
-        relative_orbit=each.relative_orbit,
-        absolute_orbit=each.absolute_orbit,
-        tile=season.tile,
-        epsg=season.epsg,
-        west=season.west,
-        north=season.north,
-        rows=season.size,
-        columns=season.size,
-        sun_zenith=each.angles.sun_zenith,
-        sun_azimuth=each.angles.sun_azimuth,
-        view_zenith=each.angles.view_zenith,
-        view_azimuth=each.angles.view_azimuth,
-        footprint=_degrees(season, _outline(season, edge)),
-        corners=_degrees(season, corners),
-        extension=season.extension,
-    )
 
 
 def _outline(season: Season, edge: float | None) -> list[tuple[float, float]]:

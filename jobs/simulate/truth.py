@@ -2,13 +2,13 @@
 
 A folder with ``truth.json``, ``<YYYYMMDDTHHMMSS>.npz`` a date (``classes``, uint8 at 10 m) and
 ``month-<YYYY-MM>.npz`` a month (true reflectance on the 15th, int16, scale 0.0001, one array a
-band at its native resolution).
+band at its native resolution). Reflectance is true as from nadir, with the sun of that date's pass.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.product_text import compact, iso
-from cube.landscape import COVERS, Landscape, build_landscape, ground_reflectance
+from cube.anisotropy import directed_reflectance, nadir_kernels
+from cube.landscape import COVERS, SURFACE_BANDS, Landscape, build_landscape
+from jobs.simulate.directions import sun_zenith
 
 if TYPE_CHECKING:
     from jobs.simulate.season import Season
@@ -86,16 +88,25 @@ class Truth:
         raise LookupError(f"the truth in {self.folder} knows no date {day}")
 
     def month(self, month: str) -> dict[str, NDArray[np.float32]]:
-        """``2020-05`` -> {band: (y, x) float32 true reflectance on the 15th}."""
+        """``2020-05`` -> {band: (y, x) float32 true reflectance on the 15th, as from nadir}."""
         with np.load(self.folder / f"month-{month}.npz") as stored:
             return {name: stored[name].astype(np.float32) / _SCALE for name in stored.files}
+
+    def ground(
+        self, day: float, names: tuple[str, ...] = SURFACE_BANDS
+    ) -> dict[str, NDArray[np.float32]]:
+        """Day of the first year -> {band: (y, x) float32 true reflectance, as from nadir}."""
+        about = self.document["season"]
+        first = date.fromisoformat(about["first"])
+        place = about["west"], about["north"], 10 * about["size"], about["epsg"]
+        return _ground(self.landscape, place, first.year, day, names)
 
     def ndvi(self, parcel: int, days: Sequence[float]) -> NDArray[np.float32]:
         """Number of a parcel, days of year -> (day,) float32 true NDVI, mean over its pixels."""
         inside = self.landscape.area(parcel)
         curve = np.empty(len(days), dtype=np.float32)
         for index, day in enumerate(days):
-            ground = ground_reflectance(self.landscape, day, ("red", "nir"))
+            ground = self.ground(day, ("red", "nir"))
             red, nir = ground["red"][inside], ground["nir"][inside]
             curve[index] = ((nir - red) / (nir + red)).mean()
         return curve
@@ -124,8 +135,9 @@ def write_truth(
         )
     months = _months(season.first, season.last)
     for month in months:
-        day = date.fromisoformat(f"{month}-15").timetuple().tm_yday
-        ground = ground_reflectance(landscape, day)
+        middle = date.fromisoformat(f"{month}-15")
+        place = season.west, season.north, 10 * season.size, season.epsg
+        ground = _ground(landscape, place, middle.year, middle.timetuple().tm_yday, SURFACE_BANDS)
         stored = {
             name: (values * _SCALE).round().astype(np.int16) for name, values in ground.items()
         }
@@ -140,6 +152,18 @@ def write_truth(
     }
     text = json.dumps(document, indent=1) + "\n"
     (folder / "truth.json").write_text(text, encoding="utf-8")
+
+
+def _ground(
+    landscape: Landscape,
+    place: tuple[float, float, float, int],
+    year: int,
+    day: float,
+    names: tuple[str, ...],
+) -> dict[str, NDArray[np.float32]]:
+    """The land as from nadir, with the sun of that day's pass."""
+    zenith = sun_zenith(*place, date(year, 1, 1) + timedelta(days=round(day) - 1))
+    return directed_reflectance(landscape, day, nadir_kernels(zenith), names)
 
 
 def _months(first: date, last: date) -> list[str]:

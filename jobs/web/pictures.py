@@ -1,8 +1,8 @@
 """256 x 256 tiles in Web Mercator of catalogued rasters, and of dates of a cube.
 
-COGs and scenes are read by rio-tiler, at the overview that fits. A cube has no overviews: a tile
-reads the chunks that it lies over, and where these would be many, a sample of the whole date that is
-taken once and kept.
+COGs and scenes are read at the overview that fits. A cube has no overviews: a tile reads the chunks
+that it lies over, and where these would be many, a sample of the whole date that is taken once and
+kept.
 """
 
 import io
@@ -21,13 +21,10 @@ from morecantile import Tile
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_bounds
-from rasterio.warp import reproject, transform_bounds
-from rio_tiler.constants import WEB_MERCATOR_TMS
-from rio_tiler.errors import RioTilerError, TileOutsideBounds
-from rio_tiler.io import Reader
+from rasterio.windows import Window
+from rio_tiler.errors import RioTilerError
+from rio_tiler.reader import read as read_masked
 
 from catalog.backends.base import Document
 from cube.bands import REFLECTANCE_NODATA, REFLECTANCE_SCALE
@@ -37,12 +34,9 @@ from cube.errors import BandError, LoadError
 from cube.rasters import GDAL_ERRORS
 from cube.reading import read_band
 from cube.store import Cube, DateEntry, open_store
+from jobs.web.mercator import SIDE, Source, onto_tile, part_under
+from jobs.web.open_rasters import RASTERS
 from jobs.web.renderings import Picture, Rendering, Scale
-
-SIDE = 256
-"""Side of a tile, pixels."""
-
-MERCATOR = CRS.from_epsg(3857)
 
 # rasterio says it of the arrays that it warps in memory, whose place it was given.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.warp")
@@ -53,17 +47,17 @@ DIRECT = 2048
 SAMPLE = 1100
 """Rows of the sample of a date: a full tile at 100 m."""
 
-EQUATOR = 156_543.033928
-"""Metres of a pixel at zoom 0 on the equator (OGC Two Dimensional Tile Matrix Set, WebMercatorQuad)."""
-
 
 def item_tile(item: Document, rendering: Rendering, keys: Sequence[str], tile: Tile) -> Picture:
     """Assets of an item -> the picture of a tile; transparent outside. ``LoadError``."""
     assets = [item["assets"][key] for key in keys]
-    pixels = list(_readers.map(lambda asset: _read_asset(asset, rendering, tile), assets))
-    if any(one is None for one in pixels):
+    found = list(_readers.map(lambda asset: _read_asset(asset, rendering, tile), assets))
+    sources = [each[0] for each in found if each is not None]
+    if len(sources) < len(found):
         return empty()
-    return rendering.paint([one for one in pixels if one is not None], rendering.scale(item))
+    coarser = any(each[1] for each in found if each is not None)
+    pixels = onto_tile(sources, tile, smooth=rendering.smooth and coarser)
+    return rendering.paint(pixels, rendering.scale(item))
 
 
 def cube_tile(
@@ -78,16 +72,22 @@ def cube_tile(
             return found
 
         word = f"{reading.encoding} {reading.reading}"
-        pixels = [_onto(_source(cube, entry, group, word, classes, tile), NO_OBSERVATION, tile)]
-        return rendering.paint(pixels, Scale(0, 1))
+        source = _source(cube, entry, group, word, classes, tile, NO_OBSERVATION)
+        if source is None:
+            return empty()
+        return rendering.paint(onto_tile([source], tile), Scale(0, 1))
     group, names = cube_bands(cube, rendering)
 
     def reader(name: str) -> Callable[[tuple[slice, slice]], NDArray[Any]]:
         return lambda window: read_band(cube, group, name, [entry.slot], window)[0]
 
-    sources = [_source(cube, entry, group, name, reader(name), tile) for name in names]
-    pixels = [_onto(source, REFLECTANCE_NODATA, tile) for source in sources]
-    return rendering.paint(pixels, rendering.scale({}))
+    found = [
+        _source(cube, entry, group, name, reader(name), tile, REFLECTANCE_NODATA) for name in names
+    ]
+    sources = [source for source in found if source is not None]
+    if len(sources) < len(found):
+        return empty()
+    return rendering.paint(onto_tile(sources, tile), rendering.scale({}))
 
 
 def cube_bands(cube: Cube, rendering: Rendering) -> tuple[str, tuple[str, ...]]:
@@ -136,29 +136,57 @@ def opened(path: str) -> Cube:
 _readers = ThreadPoolExecutor(8, thread_name_prefix="tiles")
 """Reads the bands of a tile beside each other: most of the time is GDAL's, which lets go of Python."""
 
-
 # --- rasters of items -----------------------------------------------------------------------------
 
 
-def _read_asset(asset: Mapping[str, Any], rendering: Rendering, tile: Tile) -> NDArray[Any] | None:
-    """Stored pixels of one asset on a tile (reflectances as dn); None where it lies outside."""
-    coarser = rendering.smooth and _ground(tile) > float(asset.get("gsd", 10))
-    resampling: Any = "bilinear" if coarser else "nearest"
+def _read_asset(
+    asset: Mapping[str, Any], rendering: Rendering, tile: Tile
+) -> tuple[Source, bool] | None:
+    """What a tile is made of, at the overview that fits (reflectances as dn), and whether the raster
+    is finer than the tile; None where it lies outside."""
     try:
-        with Reader(asset["href"]) as raster:
-            found = raster.tile(
-                tile.x, tile.y, tile.z, tilesize=SIDE, indexes=1,
-                resampling_method=resampling, reproject_method=resampling,
-            )  # fmt: skip
-    except TileOutsideBounds:
-        return None
+        with RASTERS.reading(asset["href"]) as raster:
+            return _read_under(raster, asset, rendering, tile)
     except (OSError, RioTilerError, *GDAL_ERRORS) as error:
         raise LoadError(f"cannot read {asset['href']}: {error}") from error
-    pixels: NDArray[Any] = found.array.data[0]
+
+
+def _read_under(
+    raster: Any, asset: Mapping[str, Any], rendering: Rendering, tile: Tile
+) -> tuple[Source, bool] | None:
+    place = raster.transform
+    if raster.crs is None or place.b or place.d:
+        raise LoadError(f"{asset['href']} does not lie with its north up in a known CRS")
+    part = part_under(tile, raster.crs, place, raster.shape)
+    if part is None:
+        return None
+    step = 2 ** max(0, math.floor(math.log2(part.coarser)))
+    overviews = raster.overviews(1)
+    step = min(step, max(overviews)) if overviews else step
+    # From and to multiples of the step: pixels of the overview then come as they are.
+    rows, columns = part.window(step)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    found = read_masked(
+        raster, indexes=1, window=Window(columns.start, rows.start, width, height),
+        height=math.ceil(height / step), width=math.ceil(width / step),
+    )  # fmt: skip
     seen = ~np.ma.getmaskarray(found.array)[0]
+    corner = place @ Affine.translation(columns.start, rows.start) @ Affine.scale(step)
+    pixels, nodata = _stored(found.array.data[0], seen, asset, rendering)
+    return Source(pixels, corner, raster.crs, nodata), part.coarser > 1
+
+
+def _stored(
+    pixels: NDArray[Any], seen: NDArray[np.bool_], asset: Mapping[str, Any], rendering: Rendering
+) -> tuple[NDArray[Any], float]:
+    """Pixels as they are painted, and what stands for those that are not there."""
     if rendering.reflectance:
-        return _as_dn(pixels, seen, asset)
-    return np.where(seen, pixels, _nothing(asset, pixels.dtype))
+        return _as_dn(pixels, seen, asset), REFLECTANCE_NODATA
+    stated = (asset.get("raster:bands") or [{}])[0].get("nodata")
+    if stated is None and pixels.dtype == np.uint8:  # counts: 0 is one, so -1 beyond the edge
+        return np.where(seen, pixels, np.int16(-1)), -1
+    nodata = float(stated or 0)
+    return np.where(seen, pixels, pixels.dtype.type(nodata)), nodata
 
 
 def _as_dn(pixels: NDArray[Any], seen: NDArray[np.bool_], asset: Mapping[str, Any]) -> NDArray[Any]:
@@ -168,28 +196,15 @@ def _as_dn(pixels: NDArray[Any], seen: NDArray[np.bool_], asset: Mapping[str, An
     stated = band.get("nodata")
     if stated is not None:
         seen &= pixels != stated
+    if pixels.dtype == np.int16 and math.isclose(scale, REFLECTANCE_SCALE) and offset == 0:
+        return np.where(seen, pixels, np.int16(REFLECTANCE_NODATA))
     dn = pixels.astype(np.float32) * (scale / REFLECTANCE_SCALE) + offset / REFLECTANCE_SCALE
     return np.where(seen, np.rint(dn), REFLECTANCE_NODATA).astype(np.int32)
 
 
-def _nothing(asset: Mapping[str, Any], dtype: np.dtype[Any]) -> Any:
-    stated = (asset.get("raster:bands") or [{}])[0].get("nodata")
-    return dtype.type(0 if stated in (None, "nan") else stated)
-
-
-def _ground(tile: Tile) -> float:
-    """Metres of a tile's pixel on the ground, at its middle."""
-    box = WEB_MERCATOR_TMS.bounds(tile)
-    middle = math.radians((box.bottom + box.top) / 2)
-    return float(EQUATOR * math.cos(middle) / 2**tile.z)
-
-
 # --- dates of a cube ------------------------------------------------------------------------------
 
-Source = tuple[NDArray[Any], Affine, CRS]
-"""Pixels, where they lie, and in which CRS."""
-
-_samples: dict[tuple[str, str, str, str], Source] = {}
+_samples: dict[tuple[str, str, str, str], tuple[NDArray[Any], int]] = {}
 _sampling = threading.Lock()
 KEPT = 96
 """Samples kept in memory, of 2.4 MB at most."""
@@ -202,38 +217,21 @@ def _source(
     word: str,
     read: Callable[[tuple[slice, slice]], NDArray[Any]],
     tile: Tile,
+    nodata: int,
 ) -> Source | None:
-    """What a tile is warped from: the part of a date under it, or the sample; None outside."""
+    """What a tile is made of: the part of a date under it, or the sample; None outside."""
     extent, resolution = cube.spec.extent, cube.spec.groups[group]
     crs = CRS.from_epsg(extent.epsg)
-    edges = extent.left, extent.bottom, extent.right, extent.top
-    wanted = WEB_MERCATOR_TMS.xy_bounds(tile)
-    # Cut in Mercator, where every tile has a place, and then brought to UTM, where not all have.
-    west, south, east, north = transform_bounds(crs, MERCATOR, *edges)
-    west, south = max(west, wanted.left), max(south, wanted.bottom)
-    east, north = min(east, wanted.right), min(north, wanted.top)
-    if west >= east or south >= north:
+    place = Affine(resolution, 0, extent.left, 0, -resolution, extent.top)
+    part = part_under(tile, crs, place, cube.spec.shape(group))
+    if part is None:
         return None
-    left, bottom, right, top = transform_bounds(MERCATOR, crs, west, south, east, north)
-    height, width = cube.spec.shape(group)
-    rows = _span(extent.top - top, extent.top - bottom, resolution, height)
-    columns = _span(left - extent.left, right - extent.left, resolution, width)
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return None
+    rows, columns = part.window()
     if max(rows.stop - rows.start, columns.stop - columns.start) > DIRECT:
-        return _sample(cube, entry, group, word, read)
-    corner = Affine(
-        resolution, 0, extent.left + columns.start * resolution,
-        0, -resolution, extent.top - rows.start * resolution,
-    )  # fmt: skip
-    return read((rows, columns)), corner, crs
-
-
-def _span(first: float, last: float, resolution: int, count: int) -> slice:
-    """Metres from an edge -> the pixels between, two more on both sides, within the raster."""
-    return slice(
-        max(0, math.floor(first / resolution) - 2), min(count, math.ceil(last / resolution) + 2)
-    )
+        pixels, step = _sample(cube, entry, group, word, read)
+        return Source(pixels, place @ Affine.scale(step), crs, nodata)
+    corner = place @ Affine.translation(columns.start, rows.start)
+    return Source(read((rows, columns)), corner, crs, nodata)
 
 
 def _sample(
@@ -242,7 +240,7 @@ def _sample(
     group: str,
     word: str,
     read: Callable[[tuple[slice, slice]], NDArray[Any]],
-) -> Source:
+) -> tuple[NDArray[Any], int]:
     """Every so many pixels of a whole date, taken once: the pixels of a date's key never change."""
     key = (str(cube.path), entry.key, group, word)
     with _sampling:  # one at a time: each reads a whole date
@@ -253,8 +251,9 @@ def _sample(
         return _samples[key]
 
 
-def _sampled(cube: Cube, group: str, read: Callable[[tuple[slice, slice]], NDArray[Any]]) -> Source:
-    extent, resolution = cube.spec.extent, cube.spec.groups[group]
+def _sampled(
+    cube: Cube, group: str, read: Callable[[tuple[slice, slice]], NDArray[Any]]
+) -> tuple[NDArray[Any], int]:
     height, width = cube.spec.shape(group)
     step = max(1, math.ceil(max(height, width) / SAMPLE))
     strip = max(1, cube.spec.chunk(group) // step) * step
@@ -264,20 +263,4 @@ def _sampled(cube: Cube, group: str, read: Callable[[tuple[slice, slice]], NDArr
         ]
         for first in range(0, height, strip)
     ]
-    place = Affine(resolution * step, 0, extent.left, 0, -resolution * step, extent.top)
-    return np.concatenate(parts), place, CRS.from_epsg(extent.epsg)
-
-
-def _onto(source: Source | None, nodata: int, tile: Tile) -> NDArray[Any]:
-    """Pixels where they lie -> the nearest of them on a tile."""
-    if source is None:
-        return np.full((SIDE, SIDE), nodata, np.int16 if nodata < 0 else np.uint8)
-    pixels, place, crs = source
-    out = np.full((SIDE, SIDE), nodata, pixels.dtype)
-    bounds = WEB_MERCATOR_TMS.xy_bounds(tile)
-    reproject(
-        pixels, out, src_transform=place, src_crs=crs, src_nodata=nodata,
-        dst_transform=from_bounds(*bounds, SIDE, SIDE), dst_crs=MERCATOR, dst_nodata=nodata,
-        resampling=Resampling.nearest,
-    )  # fmt: skip
-    return out
+    return np.concatenate(parts), step

@@ -80,13 +80,21 @@ def _three(tops: tuple[float, float, float]) -> Callable[[Pixels, Scale], Pictur
         picture = _blank(pixels[0])
         seen = np.ones(picture.shape[:2], bool)
         for index, (dn, top) in enumerate(zip(pixels, tops, strict=True)):
-            share = np.clip(dn * np.float32(REFLECTANCE_SCALE / top), 0, 1) ** np.float32(1 / GAMMA)
-            picture[..., index] = np.rint(share * 255)
+            picture[..., index] = _stretch(top)[np.clip(dn, 0, round(top / REFLECTANCE_SCALE))]
             seen &= dn != REFLECTANCE_NODATA
         picture[..., 3] = np.where(seen, 255, 0)
         return picture
 
     return paint
+
+
+@lru_cache
+def _stretch(top: float) -> NDArray[np.uint8]:
+    """Reflectance that is white -> the brightness of every dn up to it."""
+    dn = np.arange(round(top / REFLECTANCE_SCALE) + 1, dtype=np.float32)
+    share = np.clip(dn * np.float32(REFLECTANCE_SCALE / top), 0, 1) ** np.float32(1 / GAMMA)
+    brightness: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
+    return brightness
 
 
 def _index(pixels: Pixels, scale: Scale) -> Picture:

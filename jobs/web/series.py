@@ -15,12 +15,14 @@ from cube.classes import NAMES, STATUSES
 from cube.composite import DATE_NODATA, day_of
 from cube.decoding import MaskReading, has_mask, read_classes
 from cube.errors import GridError, LoadError
-from cube.place import Place, read_place
+from cube.place import Place, values_at
+from cube.rasters import GDAL_ERRORS
 from cube.reading import read_band
 from cube.store import Cube, DateEntry
 from jobs.dates import time_of
 from jobs.stores import COLLECTION as CUBES
 from jobs.web.answers import Latitude, Longitude, Word, answering, refuse
+from jobs.web.open_rasters import RASTERS
 from jobs.web.pictures import opened_cube
 from jobs.web.renderings import NEAR_INFRARED
 from jobs.web.tiles import main_mask, stamp_of
@@ -247,8 +249,9 @@ def _value(item: Document, key: str, place: Place) -> Any:
     if asset is None:
         return None
     try:
-        held = read_place(asset["href"], place)
-    except LoadError:
+        with RASTERS.reading(asset["href"]) as raster:
+            held = values_at(raster, place)
+    except (LoadError, OSError, *GDAL_ERRORS):
         # Made anew at this moment, or lost: the other dates are still worth seeing.
         return None
     return None if held is None else held[0]

@@ -21,7 +21,15 @@ from cube.place import Place
 from jobs.dates import time_of
 from jobs.explain import explain
 from jobs.lineage import lineage
-from jobs.web.answers import Latitude, Longitude, Word, answering, refuse, without_folders
+from jobs.web.answers import (
+    Latitude,
+    Longitude,
+    Word,
+    answering,
+    digits,
+    refuse,
+    without_folders,
+)
 from jobs.web.pictures import opened_cube
 from jobs.web.renderings import RENDERINGS, renderings_of
 from jobs.web.series import cubes, mask_of, stamp_of_item, used_mask
@@ -68,10 +76,16 @@ def viewer_router(workspace: "Workspace") -> APIRouter:
         return Response(text, media_type=KINDS["html"], headers=headers)
 
     @router.get("/static/{name:path}", include_in_schema=False)
-    def part(name: str) -> Response:
+    def part(name: str, request: Request) -> Response:
         if name not in PARTS:
             refuse(404, f"the viewer has no file {name[:60]}")
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Cache-Control": "no-cache",
+            "ETag": mark(name),
+            "X-Content-Type-Options": "nosniff",
+        }
+        if headers["ETag"] in request.headers.get("If-None-Match", ""):
+            return Response(status_code=304, headers=headers)
         kind = KINDS[name.rpartition(".")[2]]
         return Response(static(name), media_type=kind, headers=headers)
 
@@ -108,6 +122,12 @@ def viewer_router(workspace: "Workspace") -> APIRouter:
 def static(name: str) -> bytes:
     """One of ``PARTS``, or the page."""
     return files("jobs.web").joinpath("static", name).read_bytes()
+
+
+@lru_cache
+def mark(name: str) -> str:
+    """ETag of one of ``PARTS``."""
+    return f'"{digits(static(name))}"'
 
 
 def _parts(folder: Any, before: str = "") -> Iterator[str]:

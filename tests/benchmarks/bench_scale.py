@@ -222,7 +222,8 @@ def sizes(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         rows = db.execute(
-            "SELECT collection, count(*), sum(length(content)) FROM items GROUP BY collection"
+            "SELECT collection, count(*), sum(length(content)) FROM items JOIN documents USING (rid)"
+            " GROUP BY collection"
         ).fetchall()
     whole = path.stat().st_size
     count = sum(row[1] for row in rows)

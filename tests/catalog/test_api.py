@@ -335,6 +335,8 @@ def test_questions_that_mean_nothing(filled, path, words):
         {"colections": ["cubes"]},
         {"ids": [None]},
         {"intersects": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}},
+        {"intersects": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1]]]}},
+        {"filter": "S_WITHIN(geometry, POLYGON((0 0, 1 0, 1 1)))"},
         [],
         "x",
         None,
@@ -440,7 +442,15 @@ def test_clients_name_no_files_of_the_server(catalog, api):
         refused(api.post(f"{L2A}/items", json=item, headers=TOKEN), 400, "file of the server")
         bulk = {"items": {"a": item}, "method": "upsert"}
         refused(api.post(f"{L2A}/bulk_items", json=bulk, headers=TOKEN), 400, "file of the server")
-    item["assets"] = {}
+    for href in (
+        "../../etc/passwd", "passwd", "/vsigzip//etc/a.gz", "/vsisubfile/0_9,/etc/passwd",
+        "/vsicurl/file:///etc/passwd", "/vsicurl?pc_url_signing=yes&url=file%3A%2F%2F%2Fetc%2Fpasswd",
+        "NETCDF:/etc/a.nc:b", "vrt://../a.tif?bands=1", "<VRTDataset/>",
+    ):  # fmt: skip
+        item["assets"] = {"red": {"href": href}}
+        refused(api.post(f"{L2A}/items", json=item, headers=TOKEN), 400, "give an address")
+    remote = ("https://h/a.tif", "s3://b/a.tif", "/vsis3/b/a", "vrt:///vsicurl/https://h/a?bands=1")
+    item["assets"] = {str(number): {"href": href} for number, href in enumerate(remote)}
     assert api.post(f"{L2A}/items", json=item, headers=TOKEN).status_code == 201
     patch = {"assets": {"red": {"href": "/etc/passwd"}}}
     refused(api.patch(f"{L2A}/items/a", json=patch, headers=TOKEN), 400, "file of the server")
@@ -464,6 +474,13 @@ def test_patches(catalog, api):
     bad = [{"op": "remove", "path": "/properties/nothing"}]
     refused(api.patch(f"{L2A}/items/a", json=bad, headers=TOKEN), 400, "cannot be applied")
     refused(api.patch(f"{L2A}/items/a", json=[{"op": 5}], headers=TOKEN), 400)
+    for operation, status in (
+        ({"op": "test", "path": "/assets/red/href", "value": "x"}, 412),
+        ({"op": "add", "path": "/assets/red/nothing/x", "value": 1}, 400),
+        ({"op": "copy", "from": "/assets/nothing/x", "path": "/x"}, 400),
+    ):
+        said = refused(api.patch(f"{L2A}/items/a", json=[operation], headers=TOKEN), status)
+        assert "/data" not in said
     refused(api.patch(f"{L2A}/items/a", json={"id": "b"}, headers=TOKEN), 400, "id")
     refused(
         api.patch(f"{L2A}/items/a", json={"properties": {"datetime": None}}, headers=TOKEN), 400

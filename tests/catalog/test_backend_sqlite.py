@@ -1,5 +1,6 @@
 """The SQLite backend: the common suite, and what is its own."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -16,8 +17,9 @@ from catalog.backends.contract import BackendTests
 from catalog.backends.sqlite import SqliteCatalog
 from catalog.backends.sqlite_schema import SCHEMA_VERSION
 from catalog.errors import BackendError
-from catalog.search import Query, matches, parse_query
-from catalog.testing import fill, make_item
+from catalog.moments import ticks
+from catalog.search import Query, matches, parse_query, tile_of, times_of
+from catalog.testing import fill, found, make_collection, make_item
 
 
 class TestSqlite(BackendTests):
@@ -64,22 +66,77 @@ def test_absent_file_without_create(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_older_version_gains_its_indexes(tmp_path):
+BEFORE = """
+CREATE TABLE collections (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (rid INTEGER PRIMARY KEY, collection TEXT NOT NULL REFERENCES collections (id),
+    id TEXT NOT NULL, t0 INTEGER NOT NULL, t1 INTEGER NOT NULL, tile TEXT, content TEXT NOT NULL,
+    UNIQUE (collection, id));
+CREATE INDEX items_order ON items (t0 DESC, collection, id, t1);
+CREATE INDEX items_tile ON items (tile, t0 DESC, collection, id, t1);
+CREATE INDEX items_id ON items (id);
+CREATE VIRTUAL TABLE items_box USING rtree (rid, west, east, south, north, first, last);
+CREATE TRIGGER items_gone AFTER DELETE ON items BEGIN
+    DELETE FROM items_box WHERE rid = old.rid; END;
+PRAGMA application_id = 1668047714;
+"""
+MORE = """
+CREATE INDEX items_collection ON items (collection, t0 DESC, id, t1);
+CREATE INDEX items_cloud ON items (json_extract(content, '$.id'));
+"""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_version_is_made_anew(tmp_path, version):
     path = tmp_path / "catalog.db"
-    with open_catalog(f"sqlite:///{path}") as catalog:
-        fill(catalog, [make_item("a", eo__cloud_cover=5)])
+    period = {"start_datetime": "2019-05-01T00:00:00Z", "end_datetime": "2019-05-31T23:59:59Z"}
+    given = [
+        make_item("a", eo__cloud_cover=5, clearcube__level="l2a", note="é", big=1e300),
+        make_item("b", datetime=None, **period, clearcube__superseded_by="a", tile=None),
+        make_item("c", eo__cloud_cover="5", bbox=None, datetime="2019-05-13T00:00:00.000001Z"),
+    ]
     with sqlite3.connect(path) as db:
-        for name in ("items_collection", "items_cloud"):
-            db.execute(f"DROP INDEX {name}")
-        db.execute("PRAGMA user_version = 1")
+        db.executescript(BEFORE + MORE * (version == 2) + f"PRAGMA user_version = {version};")
+        text = json.dumps(make_collection("sentinel-2-l2a"))
+        db.execute("INSERT INTO collections VALUES ('sentinel-2-l2a', ?)", (text,))
+        for rid, item in enumerate(given):
+            first, last = map(ticks, times_of(item))
+            values = (rid, item["collection"], item["id"], first, last, tile_of(item))
+            text = json.dumps(item)
+            db.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, text))
+            if item.get("bbox"):
+                box = (4, 5, 50, 51, first / 86.4e9, last / 86.4e9)
+                db.execute("INSERT INTO items_box VALUES (?, ?, ?, ?, ?, ?, ?)", (rid, *box))
     db.close()
     with open_catalog(f"sqlite:///{path}") as catalog:
-        assert catalog.search(parse_query(max_cloud=5)).matched == 1
-    with sqlite3.connect(path) as db:
-        names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        assert {item["id"]: item for item in catalog.search(Query()).items} == {
+            item["id"]: item for item in given
+        }
+        for asked, names in (
+            ({"max_cloud": 5}, ["a"]),
+            ({"level": "l2a"}, ["a"]),
+            ({"superseded": False}, ["c", "a"]),
+            ({"tile": "31UES"}, ["c", "a"]),
+            ({"filter": "grid:code = 'MGRS-31UES'"}, ["c", "a"]),
+            ({"bbox": (4, 50, 4.5, 50.5)}, ["a", "b"]),
+            ({"datetime": "2019-05-31"}, ["b"]),
+            ({"filter": "note = 'é' AND big > 1e299"}, ["a"]),
+            ({"filter": "S_INTERSECTS(geometry, POINT(4.5 50.5))"}, ["a", "b"]),
+        ):
+            assert found(catalog, **asked) == names, asked
+        assert catalog.upsert_items(given) == Counts(unchanged=3)
+        assert catalog.search(Query(limit=1)).matched == 3
+        assert catalog.delete_items([("sentinel-2-l2a", "b")]) == 1
+        assert found(catalog, bbox=(4, 50, 5, 51)) == ["a"]
+        assert catalog.search(Query(limit=1)).matched == 2
+    with sqlite3.connect(path) as db, sqlite3.connect(tmp_path / "new.db") as new:
+        open_catalog(f"sqlite:///{tmp_path}/new.db").close()
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        schema = "SELECT name, sql FROM sqlite_schema ORDER BY name"
+        assert db.execute(schema).fetchall() == new.execute(schema).fetchall()
+        assert db.execute("SELECT rtreecheck('items_box')").fetchone() == ("ok",)
+        assert db.execute("SELECT count(*) FROM documents").fetchone() == (2,)
     db.close()
-    assert {"items_collection", "items_cloud"} <= names
+    new.close()
 
 
 def test_newer_version_is_refused_and_left_alone(tmp_path):
@@ -89,7 +146,7 @@ def test_newer_version_is_refused_and_left_alone(tmp_path):
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(BackendError, match=r"catalog\.db: it is of version 3.*upgrade clearcube"):
+    with pytest.raises(BackendError, match=r"catalog\.db: it is of version 4.*upgrade clearcube"):
         open_catalog(f"sqlite:///{path}")
     assert path.read_bytes() == before
 
@@ -199,6 +256,30 @@ def test_forked_process_opens_its_own_connection(tmp_path):
             os._exit(0 if done else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert catalog.search(Query()).matched == 2
+
+
+@pytest.mark.parametrize(
+    ("conditions", "index"),
+    [
+        ({"tile": "31UES"}, "items_tile (tile=?)"),
+        ({"tile": "31UES", "datetime": "2019"}, "items_tile (tile=?"),
+        ({"filter": "grid:code = 'MGRS-31UES'"}, "items_tile (tile=?)"),
+        ({"filter": "eo:cloud_cover < 5 AND grid:code = 'MGRS-31UES'"}, "items_tile (tile=?)"),
+        ({"sortby": "-eo:cloud_cover"}, "items_cloud"),
+        ({"filter": "grid:code = 'MGRS-31UES' OR id = 'a'"}, "items_collection (collection=?)"),
+        ({"datetime": "2019"}, "items_collection (collection=? AND t0>? AND t0<?)"),
+    ],
+)
+def test_a_page_goes_by_the_index_that_keeps_few(tmp_path, conditions, index):
+    with SqliteCatalog(tmp_path / "catalog.db") as catalog:
+        fill(catalog, [make_item("a")])
+        db, plans = catalog._connection(), []
+        db.set_trace_callback(plans.append)
+        assert found(catalog, collections=["sentinel-2-l2a"], **conditions) in (["a"], [])
+        db.set_trace_callback(None)
+        (page,) = [text for text in plans if text.startswith("SELECT rid FROM items")]
+        said = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {page}"))
+    assert index in said
 
 
 # Search against the plain definition

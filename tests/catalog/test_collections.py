@@ -14,6 +14,7 @@ from catalog.collections import (
     widened,
 )
 from catalog.errors import BackendError, CatalogError
+from catalog.items import EXTENSIONS
 from catalog.search import Query
 from catalog.testing import make_item
 
@@ -40,6 +41,25 @@ def test_copernicus_is_named(name):
     assert [link["rel"] for link in document["links"]] == ["license"]
 
 
+def test_instrument_and_publications_are_named():
+    masks = collection_document("cloud-mask-mtcd")
+    said = {name: masks["summaries"][name] for name in ("constellation", "instruments")}
+    assert said == {"constellation": ["sentinel-2"], "instruments": ["msi"]}
+    assert [each["doi"] for each in masks["sci:publications"]] == ["10.1016/j.rse.2010.03.002"]
+    assert EXTENSIONS["sci:"] in masks["stac_extensions"]
+    months = collection_document("synthesis-wasp")
+    assert [each["doi"] for each in months["sci:publications"]] == [
+        "10.1016/j.rse.2016.01.023",
+        "10.1016/j.rse.2017.06.019",
+    ]
+    red = {"name": "B04", "common_name": "red", "center_wavelength": 0.665}
+    bands = collection_document("cubes")["summaries"]["eo:bands"]
+    assert len(bands) == 10
+    assert {**red, "full_width_half_max": 0.031} in bands
+    for name in ("dem", "sentinel-s2-l2a-cogs"):
+        assert not {"summaries", "sci:publications"} & set(collection_document(name))
+
+
 def test_names_by_method():
     assert cloud_mask_collection("scl") == "cloud-mask-scl"
     assert synthesis_collection("wasp") == "synthesis-wasp"
@@ -59,6 +79,24 @@ def test_assets_of_items():
         "bits",
         "thumbnail",
     }
+
+
+def test_summaries_and_renderings_name_what_items_have():
+    synthesis = collection_document("synthesis-wasp")
+    assert synthesis["summaries"]["gsd"] == [10, 20]
+    assert synthesis["summaries"]["processing:level"] == ["L3A"]
+    assert collection_document("sentinel-2-l2a")["summaries"]["gsd"] == [10, 20, 60]
+    assert not {"coastal", "nir09", "cirrus"} & set(synthesis["item_assets"])
+    for name, way in synthesis["renders"].items():
+        assert set(way["assets"]) <= set(synthesis["item_assets"]), name
+        assert len(way["rescale"]) in (1, len(way["assets"])), name
+    assert [uri.split("/")[3] for uri in synthesis["stac_extensions"]] == [
+        "eo",
+        "processing",
+        "scientific",
+        "render",
+    ]
+    assert collection_document("dem")["stac_extensions"] == []
 
 
 def test_extent_is_that_of_the_items():

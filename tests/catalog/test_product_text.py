@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from catalog.errors import ProductError
@@ -128,19 +129,48 @@ def test_tile_says_where_the_raster_lies():
     assert len(list(root.iter("Mean_Viewing_Incidence_Angle"))) == 13
 
 
-def test_angle_grids_have_23_by_23_nodes_round_the_mean():
+def middle_of(lines, delivery):
+    """Grid -> its value in the middle of the raster, which lies in the first cell of nodes here."""
+    numbers = [[float(text) for text in line.split()] for line in lines]
+    down, right = delivery.rows / 1000, delivery.columns / 1000
+    assert down <= 1
+    assert right <= 1
+    upper, lower = (row[0] * (1 - right) + row[1] * right for row in numbers[:2])
+    return upper * (1 - down) + lower * down
+
+
+def test_angle_grids_have_23_by_23_nodes_and_the_mean_in_the_middle_of_the_raster():
     lines = sun_grid(DELIVERY, "zenith")
     numbers = [[float(text) for text in line.split()] for line in lines]
     assert len(numbers) == 23
     assert {len(line) for line in numbers} == {23}
-    assert numbers[11][11] == pytest.approx(37.0)
+    assert middle_of(lines, DELIVERY) == pytest.approx(37.0, abs=1e-4)
+    assert middle_of(sun_grid(DELIVERY, "azimuth"), DELIVERY) == pytest.approx(155, abs=1e-3)
     assert numbers[0][11] > numbers[22][11]  # the sun stands higher in the south
+    zeniths, azimuths = view_grids(DELIVERY, SPECTRAL_BANDS[3])[5]
+    assert middle_of(zeniths, DELIVERY) == pytest.approx(4.3 + 0.006, abs=1e-4)
+    assert middle_of(azimuths, DELIVERY) == pytest.approx(285 - 0.2, abs=1e-3)
     grids = view_grids(DELIVERY, SPECTRAL_BANDS[3])
     cells = [[line.split() for line in zeniths] for zeniths, _azimuths in grids.values()]
     for row in range(23):
         for column in range(23):
             looking = [cell[row][column] != "NaN" for cell in cells]
             assert sum(looking) == 1
+
+
+def test_zenith_of_the_view_grows_from_the_track_and_azimuth_points_to_it():
+    tile = replace(DELIVERY, rows=10980, columns=10980)
+    grids = view_grids(tile, SPECTRAL_BANDS[3])
+    zeniths, azimuths = (
+        np.nanmax([[[float(t) for t in line.split()] for line in grid[i]] for grid in grids.values()], 0)
+        for i in (0, 1)
+    )  # fmt: skip
+    # the track runs 52.6 km west of the middle: it crosses the north-west of the tile
+    expected = np.degrees(np.arctan((52_636 + 40_000 * np.cos(np.radians(15))) / 700_000))
+    assert zeniths[11, 19] == pytest.approx(expected + 0.006, abs=0.01)
+    assert np.all(np.diff(zeniths[11, 2:]) > 0.35)
+    assert set(azimuths[11, 2:].round(1)) == {284.8, 285.2}
+    assert set(azimuths[0, :1].round(1)) == {104.8}
 
 
 def test_clouds_are_listed_or_absent():

@@ -40,6 +40,35 @@ def test_a_cell_is_cloudy_where_any_of_its_pixels_is():
     np.testing.assert_array_equal(found, [[2, 1, 2], [1, 0, 1], [2, 1, 2]])
 
 
+@pytest.mark.parametrize("resolution", [30, 60, 100])
+@given(seed=st.integers(0, 20))
+def test_coarser_pixels_are_as_far_as_the_cell_in_their_middle(resolution, seed):
+    cloudy = np.random.default_rng(seed).random((5, 6)) < 0.1
+    score = NEAR.weigh(NEAR.gather([(0, cloudy)], (5, 6), resolution), 0, 0, (5, 6), resolution)
+    sides = [-(-n * resolution // 20) for n in cloudy.shape]
+    touched = np.zeros(sides, bool)
+    for v, u in np.ndindex(*sides):
+        for y, x in zip(*np.nonzero(cloudy), strict=True):
+            touched[v, u] |= (
+                y * resolution < (v + 1) * 20
+                and v * 20 < (y + 1) * resolution
+                and x * resolution < (u + 1) * 20
+                and u * 20 < (x + 1) * resolution
+            )
+    away = slow(touched, 6)
+    for y, x in np.ndindex(*cloudy.shape):
+        cells = away[int((y + 0.5) * resolution // 20), int((x + 0.5) * resolution // 20)]
+        expected = 0 if cells == 0 else np.exp(-0.5 * ((6 - cells) / 2) ** 2)
+        assert score[y, x] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_window_of_coarser_pixels_is_its_part_of_the_whole():
+    cloudy = np.random.default_rng(1).random((9, 9)) < 0.1
+    gathered = NEAR.gather([(0, cloudy)], (9, 9), 60)
+    whole = NEAR.weigh(gathered, 0, 0, (9, 9), 60)
+    np.testing.assert_array_equal(NEAR.weigh(gathered, 3, 4, (4, 5), 60), whole[3:7, 4:9])
+
+
 def test_the_score_rises_from_0_in_cloud_to_1_beyond_the_distance():
     cloudy = np.zeros((1, 9), bool)
     cloudy[0, 0] = True
@@ -81,5 +110,3 @@ def test_what_does_not_fit_is_refused():
         NEAR.gather([(2, np.zeros((2, 4), bool))], (4, 4), 20)
     with pytest.raises(GridError, match="end at row 2"):
         NEAR.gather([(0, np.zeros((2, 4), bool))], (4, 4), 20)
-    with pytest.raises(GridError, match="60 m do not fill"):
-        NEAR.gather([], (4, 4), 60)

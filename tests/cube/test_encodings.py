@@ -12,8 +12,8 @@ TABLES = [each.name for each in masks.encodings() if each.kind != "probability"]
 
 EXPECTED = {
     "alcd", "cd-fcnn", "classi", "cld", "clm", "cloudsen12", "combined", "csmask", "edg", "fmask",
-    "hls-fmask", "iab", "kappamask", "majamask", "mg2", "mtcd", "oa_fmask", "oa_s2cloudless", "omnicloudmask", "qa60",
-    "qa_pixel", "s2cloudless", "s2cloudless-clp", "s2cloudless-prob", "sat", "scl", "tsmask",
+    "hls-fmask", "iab", "kappamask", "majamask", "mg2", "mtcd", "oa-fmask", "oa-s2cloudless", "omnicloudmask", "qa60",
+    "qa-pixel", "s2cloudless", "s2cloudless-clp", "s2cloudless-prob", "sat", "scl", "tsmask",
 }  # fmt: skip
 
 

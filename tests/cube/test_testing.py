@@ -12,6 +12,7 @@ from cube.landscape import COVERS, build_landscape, coarsen, fractal, ground_ref
 from cube.opinions import (
     NO_ERRORS,
     MaskErrors,
+    degraded_classes,
     maja_masks,
     scene_classification,
     true_classes,
@@ -224,6 +225,61 @@ def test_bright_roofs_are_taken_for_cloud_first(land):
     blue = coarsen(ground["blue"], 2)
     assert called.sum() == round(0.01 * (true_classes(land, sky, observed, 2) == 1).sum())
     assert blue[called].mean() > 2 * blue[~called].mean()
+
+
+def degraded(land, omission, commission, factor=2, seed=0):
+    sky = build_sky(land.shape, (CloudLayer(0.3, 1500), CloudLayer(0.3, 5600, 0.35)), MORNING, 3)
+    observed = swath(land.shape, 0.3)
+    blue = ground_reflectance(land, 150)["blue"]
+    rng = np.random.default_rng(seed)
+    called = degraded_classes(land, sky, observed, blue, omission, commission, rng, factor)
+    return true_classes(land, sky, observed, factor), called, sky, blue
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("rate", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_degraded_masks_are_wrong_by_the_asked_shares_to_a_pixel(land, rate, factor):
+    truth, called, _, _ = degraded(land, rate, rate / 2, factor)
+    hidden, ground = np.isin(truth, (2, 3, 4)), np.isin(truth, (1, 6))
+    assert np.isin(called, (1, 6))[hidden].sum() == round(rate * hidden.sum())
+    assert (called == 2)[ground].sum() == round(rate / 2 * ground.sum())
+    np.testing.assert_array_equal(called == 0, truth == 0)
+    kept = hidden & ~np.isin(called, (1, 6))
+    np.testing.assert_array_equal(called[kept], truth[kept])
+    water = truth == 6
+    assert not (called[water] == 1).any()
+
+
+def beside(wrong):
+    """Share of wrong pixels whose right neighbour is wrong, too."""
+    return float((wrong[:, :-1] & wrong[:, 1:]).sum() / wrong[:, :-1].sum())
+
+
+def test_what_degraded_masks_get_wrong_lies_together_in_plausible_places(land):
+    truth, called, sky, blue = degraded(land, 0.1, 0.1)
+    hidden, ground = np.isin(truth, (2, 3, 4)), np.isin(truth, (1, 6))
+    missed, blobs = hidden & np.isin(called, (1, 6)), ground & (called == 2)
+    assert beside(missed) > 0.7
+    assert beside(blobs) > 0.8
+    faint = np.maximum(coarsen(sky.opacity, 2), coarsen(sky.shadow, 2))
+    assert faint[missed].mean() < 0.6 * faint[hidden].mean()
+    assert (truth[missed] != 2).mean() > 0.85  # thin cloud and shadow, hardly thick cloud
+    bright = coarsen(blue, 2)
+    assert bright[blobs].mean() > 1.3 * bright[ground].mean()
+
+
+def test_a_worse_mask_holds_the_errors_of_a_better_one(land):
+    truth, better, _, _ = degraded(land, 0.05, 0.05)
+    _, worse, _, _ = degraded(land, 0.1, 0.1)
+    wrong, more = better != truth, worse != truth
+    assert (more | ~wrong).all()
+    _, other, _, _ = degraded(land, 0.05, 0.05, seed=1)
+    assert (better != other).any()
+
+
+def test_degraded_masks_of_impossible_shares_are_refused(land):
+    with pytest.raises(MaskError, match="commission is a share"):
+        degraded(land, 0.1, -0.1)
 
 
 def test_rates_beyond_one_are_refused():

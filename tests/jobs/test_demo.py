@@ -47,6 +47,8 @@ def test_results_are_near_the_truth(found):
     assert abs(errors["nir"].bias) < 0.01
     assert errors["nir"].median < 0.02
     assert found.gap < 0.05
+    # as the sensor saw it, without the directional correction, it is 0.0117
+    assert found.rmse == pytest.approx(0.0107, abs=2e-4)
 
 
 @pytest.mark.cluster

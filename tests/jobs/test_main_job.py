@@ -15,8 +15,10 @@ import xarray as xr
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from rio_cogeo import cog_validate
+from rio_tiler.io import STACReader
 
 from catalog.items import validate_item
+from catalog.search import Query
 from cube.store import open_cube
 from jobs.workspace import Workspace, open_workspace
 
@@ -169,6 +171,30 @@ def test_odc_stac_loads_the_items_as_they_are(workspace: Workspace) -> None:
     np.testing.assert_array_equal(classes.mask[0].values, read(masks[0], "mask"))
 
 
+def test_items_have_titles_that_tell_them_apart(workspace: Workspace) -> None:
+    made = [i for i in workspace.documents(Query()) if "clearcube:job" in i["properties"]]
+    titles = {item["id"]: item["properties"]["title"] for item in made}
+    assert titles["31UES"] == "31UES, time cube of l2a"
+    assert titles["31UES_2019-05_wasp_scl"] == "31UES 2019-05, wasp, mask scl"
+    assert titles["31UES_20190516T105659_scl"] == "31UES 2019-05-16, classes by scl"
+    assert len(set(titles.values())) == len(made) == 32 + 72 + 1
+
+
+def test_renderings_of_the_collection_are_what_tilers_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    may = find(workspace, "31UES_2019-05_wasp_scl")
+    (tmp_path / "item.json").write_text(json.dumps(may.to_dict()))
+    ways = workspace.catalog.collection("synthesis-wasp")["renders"]
+    red, nir = (read(may, name).astype(float) for name in ("red", "nir"))
+    with STACReader(str(tmp_path / "item.json")) as reader:
+        true = reader.preview(assets=ways["true-colour"]["assets"])
+        ndvi = reader.preview(assets=ways["ndvi"]["assets"])
+        ndvi = ndvi.apply_expression(ways["ndvi"]["expression"])
+    np.testing.assert_array_equal(true.array.data[0], read(may, "red"))
+    np.testing.assert_allclose(ndvi.array.data[0], (nir - red) / (nir + red), rtol=1e-6)
+
+
 def test_stackstac_loads_the_same_pixels(workspace: Workspace) -> None:
     may = find(workspace, "31UES_2019-05_wasp_scl")
     stack = stackstac.stack(
@@ -190,6 +216,8 @@ def test_xarray_opens_the_cube_by_its_item_alone(workspace: Workspace) -> None:
     (item,) = workspace.search(collections=["cubes"])
     for group, shape in (("r10m", (64, 64)), ("r20m", (32, 32))):
         asset = item.assets[group]
+        assert asset.media_type == "application/vnd.zarr"
+        assert asset.extra_fields["zarr:zarr_format"] == 3
         dataset = xr.open_zarr(asset.href, **asset.extra_fields["xarray:open_kwargs"])
         assert (dataset.sizes["y"], dataset.sizes["x"]) == shape
         assert dataset.odc.crs.epsg == 32631

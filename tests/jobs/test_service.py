@@ -200,6 +200,22 @@ def test_nothing_of_the_server_is_told(service: str, workspace: Workspace) -> No
     assert requests.get(f"{service}/healthz", timeout=10).json() == {"status": "ok"}
 
 
+def test_runs_are_told_by_their_numbers_and_not_by_paths(
+    service: str, workspace: Workspace
+) -> None:
+    answer = requests.get(f"{service}/jobs", timeout=30)
+    runs = answer.json()
+    assert {run["job"] for run in runs} >= {"cube", "decode-masks", "synthesis"}
+    assert {run["state"] for run in runs} == {"done"}
+    one = requests.get(f"{service}/jobs/{runs[0]['id']}", timeout=30)
+    assert one.json() == runs[0]
+    assert requests.get(f"{service}/jobs?limit=1", timeout=30).json() == runs[:1]
+    none = requests.get(f"{service}/jobs/none", timeout=30)
+    assert none.status_code == 404
+    assert none.json()["description"] == "there is no run 'none' in runs; see clearcube runs"
+    assert str(workspace.settings.workspace) not in answer.text + one.text + none.text
+
+
 def test_addresses_that_cannot_be(clearcube: Any, workspace: Workspace, service: str) -> None:
     home = workspace.settings.workspace
     port = service.rpartition(":")[2]

@@ -3,13 +3,21 @@
 import re
 import zipfile
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pytest
 import rasterio
 
 from catalog.products import open_product, product_item
+from cube.angles import scene_angles
+from cube.anisotropy import directed_reflectance, nadir_kernels, scene_kernels
+from cube.directional import Frame
+from cube.facts import DateFacts
+from cube.landscape import ground_reflectance
+from cube.periods import Period
+from cube.sky import sun_position
+from cube.synthesis import composite, day_number, method
 from cube.testing import MaskErrors
 from jobs.figures import Curve, class_overlay, difference_picture
 from jobs.report import Headline, MonthView, Report, SceneView, quicklook, write_report
@@ -216,6 +224,72 @@ def test_clear_dates_show_the_truth(files, items):
     # ten days before the 15th little has grown
     difference = (found - truth.month("2020-05")["nir"])[classes == 1]
     assert abs(float(np.median(difference))) < 0.02
+
+
+def test_products_tell_the_angles_along_which_they_were_seen(files, season):
+    """What the correction reads is what the pixels were made with, on both orbits."""
+    landscape = season_landscape(season)
+    truth = Truth(files.truth)
+    for path, each in zip(files.muscate, season_passes(season)[3:], strict=True):
+        told = open_product(path).angles
+        read = scene_angles(told.corner, told.step, told.size, told.sun, told.views)
+        middle = read.views["nir"][0, :, 0, 0]
+        assert middle == pytest.approx([each.angles.view_zenith, each.angles.view_azimuth], abs=0.5)
+        frame = Frame(season.west, season.north, 10)
+        kernels = {"nir": scene_kernels(read, frame, landscape.shape, "nir")}
+        day = each.tile_sensed.timetuple().tm_yday
+        seen = directed_reflectance(landscape, day, kernels, ("nir",))["nir"]
+        ground = truth.ground(day, ("nir",))["nir"]
+        scene = season_scene(season, landscape, each)
+        # five minutes more or less than the truth's time of day move the sun by up to a degree
+        np.testing.assert_allclose(scene.ground["nir"], ground, rtol=6e-3)
+        clear = scene.classes == 1
+        ratio = (scene.seen["nir"] / seen)[clear]
+        assert np.median(ratio) == pytest.approx(1, abs=0.002)
+        assert abs(np.median((scene.seen["nir"] / ground)[clear]) - 1) > 0.01
+
+
+def test_the_directional_correction_brings_a_month_nearer_to_the_truth(files, season, tmp_path):
+    landscape, passes = season_landscape(season), season_passes(season)
+    scenes = [season_scene(season, landscape, each) for each in passes]
+    facts = []
+    for path in (*files.products[:1], *files.products[2:]):
+        told = open_product(path).angles
+        read = scene_angles(told.corner, told.step, told.size, told.sun, told.views)
+        file = tmp_path / f"{read.checksum()}.npz"
+        file.write_bytes(read.content())
+        facts.append(DateFacts(angles=(read.checksum(),), angle_files=(str(file),)))
+    bands = {
+        name: np.stack([(1e4 * scene.seen[name]).round() for scene in scenes]).astype(np.int16)
+        for name in ("blue", "red", "nir")
+    }
+    days = np.array([day_number(each.sensed.date()) for each in passes], np.int32)
+    classes = np.stack([scene.classes for scene in scenes])
+    far = np.ones(classes.shape, np.float32)
+    frame = Frame(season.west, season.north, 10)
+    wasp, may, truth = method("wasp"), Period.parse("2020-05"), Truth(files.truth).month("2020-05")
+    rmse = {}
+    for brdf in ("roy", "none"):
+        params = wasp.params(brdf=brdf)
+        made = composite(
+            wasp, params, may, bands, classes, days, far, bands["blue"], facts, frame=frame
+        )
+        land = made.status == 4
+        away = made.bands["nir"][land] / 1e4 - truth["nir"][land]
+        rmse[brdf] = float(np.sqrt(np.mean(away**2)))
+    assert rmse["roy"] < 0.8 * rmse["none"]
+
+
+def test_truth_of_a_month_is_nadir_under_the_sun_of_its_middle(files, season):
+    landscape = season_landscape(season)
+    truth = Truth(files.truth)
+    found = truth.month("2020-05")["red"]
+    zenith, _ = sun_position(datetime(2020, 5, 15, 10, 53, 20), 1.06, 43.84)
+    expected = directed_reflectance(landscape, 136, nadir_kernels(zenith), ("red",))["red"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(truth.ground(136, ("red",))["red"], found, atol=1e-4)
+    bright = found / ground_reflectance(landscape, 136, ("red",))["red"]
+    assert np.median(bright) == pytest.approx(1.08, abs=0.03)
 
 
 def test_stated_rates_reach_the_files(tmp_path):

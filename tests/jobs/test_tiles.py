@@ -27,7 +27,7 @@ from jobs.figures import CLASS_COLOURS
 from jobs.runner.publish import publish
 from jobs.service import create_service
 from jobs.testing import LEFT, TOP
-from jobs.web import pictures
+from jobs.web import mercator, pictures
 from jobs.web.answers import without_folders
 from jobs.web.renderings import RENDERINGS, Scale
 from jobs.web.series import pixel_series
@@ -189,7 +189,7 @@ def test_a_date_seen_from_afar_is_sampled_once(
         same = (sampled == before).all(axis=-1)
         assert same.mean() > 0.97, name  # but for pixels at the edges
     assert len(pictures._samples) == 4
-    assert {pixels.shape for pixels, _, _ in pictures._samples.values()} == {(16, 16)}
+    assert {pixels.shape for pixels, _ in pictures._samples.values()} == {(16, 16)}
 
     def unread(*_arguments: Any) -> Any:
         raise AssertionError("a sample that is there was read again")
@@ -400,6 +400,9 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(client: TestClient) 
             assert "sourceMappingURL" not in text
             for imported in re.findall(r'from "\./([^"]+)"', text):
                 assert imported in PARTS, (name, imported)
+    first = client.get("/viewer/static/main.js")
+    again = client.get("/viewer/static/main.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
     for path in ("../answers.py", "%2e%2e/answers.py", "none.js", "index.html", "/etc/passwd"):
         assert client.get(f"/viewer/static/{path}").status_code == 404
 
@@ -560,3 +563,32 @@ def test_a_cube_tile_equals_the_pixels_under_it(shown: Workspace) -> None:
             # The warp is exact to an eighth of a pixel: what lies at an edge may be either.
             if min(abs((top - north) / 20 - edge) for edge in (16, 28)) > 0.2:
                 assert tuple(found[row, column]) == expected, (row, column)
+
+
+def test_a_picture_that_is_coarser_is_a_mean_of_what_is_there(tmp_path: Path) -> None:
+    """Beside the arithmetic: where GDAL is told of no nodata, the mean is the same."""
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 2000, (64, 64)).astype(np.int16)
+    crs, place = rasterio.CRS.from_epsg(32631), rasterio.Affine(10, 0, LEFT, 0, -10, TOP)
+    tile = MERCATOR.tile(*CLEAR_AT, 12)
+    whole = mercator.Source(pixels, place, crs, -10000)
+    holed = mercator.Source(pixels.copy(), place, crs, -10000)
+    holed.pixels[40:, :] = -10000
+    one, two = mercator.onto_tile([whole, holed], tile, smooth=True)
+    alone = [mercator.onto_tile([each], tile, smooth=True)[0] for each in (whole, holed)]
+    assert np.array_equal(one, alone[0])
+    seen = alone[1] != -10000
+    assert np.array_equal(two[seen], alone[1][seen])
+    assert two[two != -10000].min() >= 0  # nodata is mixed into nothing
+    both = (one != -10000) & (two != -10000)
+    assert both.sum() > 100
+    north = np.flatnonzero(both.any(1))[: both.any(1).sum() // 2]
+    assert np.array_equal(one[north][both[north]], two[north][both[north]])
+    assert 950 < one[one != -10000].mean() < 1050
+
+
+def test_counts_beyond_the_edge_are_no_counts(client: TestClient) -> None:
+    found = picture(client, f"{WASP}/clear_count")
+    same = picture(client, f"{WASP}/status")
+    assert set(np.unique(found[..., 3])) == {0, 255}
+    assert np.array_equal(found[..., 3], same[..., 3])

@@ -65,10 +65,11 @@ def flip(path: Path, at: int = -1) -> None:
 def edit(workspace: Workspace, name: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a document behind the catalogue's back."""
     with sqlite3.connect(workspace.settings.workspace / "catalog.db") as db:
-        (text,) = db.execute("SELECT content FROM items WHERE id = ?", (name,)).fetchone()
+        (rid,) = db.execute("SELECT rid FROM items WHERE id = ?", (name,)).fetchone()
+        (text,) = db.execute("SELECT content FROM documents WHERE rid = ?", (rid,)).fetchone()
         document = json.loads(text)
         change(document)
-        db.execute("UPDATE items SET content = ? WHERE id = ?", (json.dumps(document), name))
+        db.execute("UPDATE documents SET content = ? WHERE rid = ?", (json.dumps(document), rid))
     db.close()
 
 
@@ -312,9 +313,10 @@ def test_items_edited_behind_the_catalogue(workspace: Workspace) -> None:
 def test_a_document_that_is_no_json(workspace: Workspace) -> None:
     with sqlite3.connect(workspace.settings.workspace / "catalog.db") as db:
         db.execute(
-            "DROP INDEX items_cloud"
-        )  # which would refuse what a broken disk may bring about
-        db.execute("UPDATE items SET content = substr(content, 1, 99) WHERE id = ?", (MONTH,))
+            "UPDATE documents SET content = substr(content, 1, 99)"
+            " WHERE rid = (SELECT rid FROM items WHERE id = ?)",
+            (MONTH,),
+        )
     db.close()
     found = workspace.verify()[0]
     assert (found.severity, found.id) == ("error", "catalogue")

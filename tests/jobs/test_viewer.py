@@ -160,6 +160,9 @@ def test_two_methods_meet_at_a_line(opened: Opened) -> None:
     assert max(clips[0]) - min(clips[0]) == pytest.approx(width / 4, abs=1)
     assert max(clips[1]) - min(clips[1]) == pytest.approx(width * 3 / 4, abs=1)
     assert "swipe=250" in page.url
+    page.get_by_label("On the right").select_option("wasp~scl")
+    page.locator("#period2").select_option("")  # of one method the same month would show nothing
+    expect(page.locator("#right-name")).to_have_text("Jun 2019, wasp, mask scl")
 
 
 def test_a_click_draws_the_series_of_a_pixel(opened: Opened) -> None:
@@ -248,6 +251,8 @@ def test_an_address_brings_back_what_was_seen(opened: Opened) -> None:
     for said in state.split("&"):
         assert said.partition("=")[0] + "=" in page.url
     assert "z=14&lat=50.747" in page.url
+    part = opened("tile=31UES&z=5")  # a zoom without a place leads to the tile
+    assert "lat=50.74" in part.url
 
 
 def test_a_phone_has_room_for_all_of_it(opened: Opened) -> None:
@@ -272,3 +277,28 @@ def test_every_control_has_a_name(opened: Opened) -> None:
         .map(e => e.outerHTML)"""
     )
     assert nameless == []
+
+
+def test_the_operations_are_described_without_another_host(address: str, browser: Browser) -> None:
+    said: list[str] = []
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((address, "data:")) else said.append(r.url),
+        )
+        links = page.request.get(address).json()["links"]
+        (docs,) = (link["href"] for link in links if link["rel"] == "service-doc")
+        page.goto(docs)
+        shown = page.locator(".opblock-summary-path")
+        expect(shown.filter(has_text="/series/{tile}")).to_have_count(1)
+        described = page.request.get(f"{address}/api").json()["paths"]
+        assert shown.count() == sum(len(methods) for methods in described.values())
+        page.locator(".opblock", has_text="/healthz").locator(".opblock-summary").click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        answer = page.locator(".live-responses-table tbody .response-col_description").first
+        expect(answer).to_contain_text('"status": "ok"')
+    assert said == []

@@ -82,6 +82,10 @@ function settle() {
   if (state.compare) {
     state.product2 = names.includes(state.product2) ? state.product2 : names.find((name) => name !== state.product) ?? names[0] ?? "";
     const others = monthsOf(found, state.product2);
+    if (state.mode === "months" && state.product2 === state.product && !state.period2) {
+      // The same picture on both sides compares nothing.
+      state.period2 = (others.find((each) => each.period > state.period) ?? others.findLast((each) => each.period < state.period))?.period ?? "";
+    }
     const same = state.mode === "months" ? state.period : (date?.time ?? "").slice(0, 7);
     month2 = others.find((each) => each.period === (state.period2 || same)) ?? nearestMonth(others, same);
   }
@@ -406,7 +410,7 @@ async function start() {
     return;
   }
   const wanted = held.find((each) => each.tile === state.tile) ?? held[0];
-  const placed = state.z && state.tile === wanted.tile;
+  const placed = state.z && state.lat && state.lon && state.tile === wanted.tile;
   if (placed) view.map.setView([Number(state.lat), Number(state.lon)], Number(state.z), { animate: false });
   await load(wanted.tile, !placed);
   document.body.dataset.ready = "true";

@@ -8,7 +8,7 @@ import pytest
 
 from catalog.errors import ProductError
 from catalog.products import open_product, recognises
-from catalog.products.folder import Directory, Zip, open_folder
+from catalog.products.folder import Directory, Zip, open_folder, zip_member
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "xxxxxxxxxx"><!ENTITY c "&b;&b;&b;">]>
 <a>&c;</a>"""
@@ -271,3 +271,19 @@ def test_many_granules(safe):
     more = "<IMAGE_FILE>GRANULE/L2A_T31TDJ_A044807_20240120T105433/IMG_DATA/x</IMAGE_FILE>"
     path.write_text(path.read_text().replace("</Granule>", f"{more}</Granule>", 1))
     assert "holds 2 granules; only products of one tile are read" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("href", "expected"),
+    [
+        ("/vsizip//data/p.zip/S2A.SAFE/B02.jp2", ("/data/p.zip", "S2A.SAFE/B02.jp2")),
+        ("/vsizip/data/p.zip/B02.jp2", ("data/p.zip", "B02.jp2")),
+        ("/vsizip//data/P.ZIP/a/B02.jp2", ("/data/P.ZIP", "a/B02.jp2")),
+        ("/vsizip/{/data/p.SAFE.archive}/a/B02.jp2", ("/data/p.SAFE.archive", "a/B02.jp2")),
+        ("/data/p.zip.d/B02.jp2", None),
+        ("/data/B02.jp2", None),
+        ("https://host/p.zip/B02.jp2", None),
+    ],
+)
+def test_zip_member(href, expected):
+    assert zip_member(href) == expected
