@@ -87,9 +87,8 @@ class BlockDates:
         return read_band(self.cube, self.group, name, slots, self.window)
 
     def keep_coarser(self, name: str, band: npt.NDArray[np.int16]) -> None:
-        """Average a band of the finest group for a coarser one, which then need not read it again."""
-        if self.group == next(iter(self.cube.spec.groups)) and len(self.cube.spec.groups) > 1:
-            self.shared.coarser[name] = coarser(band)
+        """Average a band of the finest group for the one twice as coarse, which need not read it then."""
+        self.shared.coarser[name] = coarser(band)
 
     def classes(self) -> npt.NDArray[np.uint8]:
         """Decoded mask, ``(time, y, x)`` codes of ``cube.classes``."""

@@ -27,6 +27,7 @@ from cube.masks import READINGS, encoding, encodings
 from cube.rasters import strips, write_cog, write_picture
 from cube.store import Cube, DateEntry, open_store
 from cube.variables import level_variables
+from jobs.build_cube import planned_spec
 from jobs.dates import PENDING, TileDate, pixel_checksum, tile_dates, time_of
 from jobs.errors import RequestError
 from jobs.job import Job, Plan, Stage, TileParams, Unit
@@ -147,6 +148,7 @@ def plan(workspace: "Workspace", params: MaskParams) -> Plan:
     if not dates:
         raise RequestError(f"no {level} scene of tile {tile} is catalogued; ingest some first")
     cube = None if path is None else open_store(path)
+    spec = planned_spec(workspace, tile, level) if cube is None else cube.spec
     collection = cloud_mask_collection(params.encoding)
     with_mask = [one for one in dates if has_mask(one, params.encoding)]
     named = {mask_id(tile, one.time, params.encoding, params.name): one for one in with_mask}
@@ -178,7 +180,7 @@ def plan(workspace: "Workspace", params: MaskParams) -> Plan:
         units,
         decode_date,
         finished,
-        memory=0 if cube is None else mask_bytes(cube.spec, params.mask_reading()),
+        memory=mask_bytes(spec, params.mask_reading()),
         count=len(due),
         unit="date",
     )

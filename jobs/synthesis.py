@@ -89,22 +89,20 @@ def compose(dates: BlockDates, params: SynthesisParams) -> Layers:
     """(time, y, x) dn and classes of a block -> (y, x) composite, its layers, and shares of dates."""
     made = dates.shared.composed.pop(dates.group, None)
     if made is None:
-        made = _composed(dates, params, _guide(dates, params))
+        made = _composed(dates, params)
     quality = {name: getattr(made, name) for name in _QUALITY}
     return {**made.bands, **quality, **made.further, SHARES: made.shares}
 
 
-def _composed(
-    dates: BlockDates, params: SynthesisParams, guide: NDArray[np.int16] | None
-) -> Composite:
+def _composed(dates: BlockDates, params: SynthesisParams) -> Composite:
     spec = dates.cube.spec
     names = _bands(spec, dates.entries, dates.group)
     bands = {name: dates.read(name) for name in names}
     of, chosen = method(params.method), params.method_params()
-    if not dates.shared.composed:
-        # Wanted by both grids; before corrections, which are made in place.
-        for name in {"blue", *of.wants(chosen)} & bands.keys():
-            dates.keep_coarser(name, bands[name])
+    # Before they are corrected in place.
+    for name in _shared_bands(dates, of, chosen):
+        dates.keep_coarser(name, bands[name])
+    guide = _guide(dates, params)
     brought = deciding_bands(spec, dates.entries, dates.group, of, chosen)
     deciding = {name: dates.read(name) for name in brought}
     has_blue = any(v.name == "blue" for v in spec.variables)
@@ -141,11 +139,21 @@ def _guide(dates: BlockDates, params: SynthesisParams) -> NDArray[np.int16] | No
         return None
     if not _bands(spec, dates.entries, coarsest):
         return None
-    made = _composed(replace(dates, group=coarsest), params, None)
+    made = _composed(replace(dates, group=coarsest), params)
     # Its turn comes next; should it be taken from before, this is dropped with the block.
     dates.shared.composed[coarsest] = made
     factor = spec.groups[coarsest] // spec.groups[dates.group]
     return made.chosen.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _shared_bands(dates: BlockDates, of: Method, params: BaseModel) -> list[str]:
+    """Bands of the group that the coarsest group needs, too."""
+    spec, coarsest = dates.cube.spec, _coarsest(dates.cube.spec)
+    if dates.group == coarsest:
+        return []
+    reads = method_reads(spec, dates.entries, coarsest, of, params)
+    own = _bands(spec, dates.entries, dates.group)
+    return [name for home, name in reads if home == dates.group and name in own]
 
 
 def deciding_bands(

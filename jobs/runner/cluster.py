@@ -46,6 +46,9 @@ LOCAL = {
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     # A unit is given up when the third worker is lost over it (default: the fourth).
     "distributed.scheduler.allowed-failures": 2,
+    # Samples of what a worker does, every 10 ms, are kept by the second: nobody reads them, and in a
+    # run of half an hour they held 100 MiB of each worker.
+    "distributed.worker.profile.enabled": False,
     # What keeps a worker is closed for good where the worker is away this long after it was lost,
     # even if it came back and was lost again (distributed.deploy.spec; default 15 s). That of a
     # worker of one's own lives as long as the run: it is always to start the worker anew.

@@ -5,8 +5,8 @@ ten bands, by ``clearcube run synthesis`` with two workers of 1 GiB, first from 
 cube that is there. It tells wall time with the load of the machine, processor time by stage, the largest
 peak of a worker beside what the plan promised, and bytes. ``--methods`` makes further months from the
 same cube. Without ``--size`` it makes small months instead, of more or fewer dates, bands and pixels, and
-tells the processor time of their units for each million pixels x dates x bands: a cost that grows
-linearly stays the same.
+tells the processor time of their units, in all and for each 100 million pixels x dates x bands at 10 m: a
+cost that grows linearly stays the same.
 
 The scenes are cheap: a pattern of 11 km, parcels with noise under clouds, is repeated over the tile, and
 of the dates only some (``--distinct``) are different, the others are hard links to their files. That
@@ -211,28 +211,34 @@ def held(folder: Path) -> int:
 
 
 def growth(folder: Path, options: argparse.Namespace) -> None:
-    """Months of several sizes: processor seconds of their units, by warm workers of one run."""
-    say(
-        f"{'':32}{'cube':>9}{'masks':>9}{'blocks':>9}{'files':>9}{'all':>9}{'s / 100 Mpx x dates x bands':>30}"
-    )
+    """Months of several sizes: processor seconds of their units."""
+    small_month(folder, options, 256, 2, BANDS)  # compiles what there is to compile
+    heads = ("cube", "masks", "blocks", "files", "all", "a unit of work")
+    say(f"{'':32}{''.join(f'{head:>10}' for head in heads[:-1])}{heads[-1]:>18}")
     for size, dates, bands in GROWTH:
         names = BANDS if bands == len(BANDS) else HALF
-        made = make_scenes(folder / "scenes", size, dates, names, options.distinct)
-        workspace = folder / "w"
-        ingest(workspace, made)
-        cost = run(workspace, options.methods[0], "v", options)
+        cost = small_month(folder, options, size, dates, names)
         parts = [
             sum(s.cpu for k, s in cost.stages.items() if k.split()[0] == key)
             for key in ("cube", "masks", options.methods[0], "files")
         ]
         # Six of the ten bands have a quarter of the pixels.
         work = size**2 / 1e8 * dates * sum(0.25 if name in COARSE else 1.0 for name in names)
-        cells = "".join(f"{part:>9.1f}" for part in (*parts, cost.of_units))
-        say(
-            f"{f'{size} x {size}, {dates} dates, {bands} bands':32}{cells}{cost.of_units / work:>30.2f}"
-        )
-        for path in (folder / "scenes", workspace):
-            shutil.rmtree(path)
+        cells = "".join(f"{part:>10.1f}" for part in (*parts, cost.of_units))
+        title = f"{size} x {size}, {dates} dates, {bands} bands"
+        say(f"{title:32}{cells}{cost.of_units / work:>18.2f}")
+
+
+def small_month(
+    folder: Path, options: argparse.Namespace, size: int, dates: int, bands: Sequence[str]
+) -> Cost:
+    """A month from COGs by a command -> what it took."""
+    made = make_scenes(folder / "scenes", size, dates, bands, options.distinct)
+    ingest(folder / "w", made)
+    cost = run(folder / "w", options.methods[0], "v", options)
+    for name in ("scenes", "w"):
+        shutil.rmtree(folder / name)
+    return cost
 
 
 # --- the scenes -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cube.grid import tile_extent
 from cube.spec import Spec
 from cube.variables import level_variables
 from cube.weights import BlurredClouds, CloudWeightParams
+from jobs.build_cube import planned_spec
 from jobs.errors import RequestError
 from jobs.job import Stage, Unit
 from jobs.memory import (
@@ -292,6 +294,26 @@ def test_what_a_refusal_suggests_is_enough(scenes, clearcube, tmp_path) -> None:
 
 def hold(size: int) -> None:
     np.ones(size, np.uint8)
+
+
+def test_masks_are_promised_their_memory_before_there_is_a_cube(tmp_path) -> None:
+    with open_workspace(tmp_path / "w") as workspace:
+        workspace.ingest(write_scene(tmp_path, "a", 1000))
+        planned = workspace.plan("synthesis", **ASKED)
+        (masks,) = (s for one in planned.every() for s in one.stages if s.name == "masks scl 31UES")
+        extent = planned_spec(workspace, "31UES", "l2a").extent
+    assert masks.memory == mask_bytes(replace(FULL, extent=extent), MaskReading("scl"))
+    assert masks.memory > 16 * MIB
+
+
+@cluster
+def test_workers_keep_no_samples_of_what_they_did(cluster_address) -> None:
+    with Client(cluster_address, set_as_default=False) as client:
+        running = client.run(lambda dask_worker: list(dask_worker.periodic_callbacks))
+    assert len(running) == 2
+    for names in running.values():
+        assert "heartbeat" in names
+        assert not [name for name in names if "profile" in name]
 
 
 @cluster
