@@ -91,7 +91,10 @@ class BackendTests:
         assert counts() == [2, 0, 1, 1, 0]
 
     def test_long_periods_are_found_by_dates_within(self, catalog: CatalogBackend) -> None:
-        years = {"start_datetime": "2015-01-01T00:00:00Z", "end_datetime": "2020-12-31T00:00:00Z"}
+        years: dict[str, Any] = {
+            "start_datetime": "2015-01-01T00:00:00Z",
+            "end_datetime": "2020-12-31T00:00:00Z",
+        }
         fill(
             catalog, [make_item(f"i{n}", datetime=f"2019-05-0{n + 1}T00:00:00Z") for n in range(4)]
         )

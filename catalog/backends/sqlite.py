@@ -243,7 +243,8 @@ class SqliteCatalog:
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
         """The catalogue as it is now, whatever is written meanwhile."""
         db = self._connection()
-        if db.in_transaction:  # of a write, whose check asks
+        inside = db.in_transaction  # of a write, whose check asks
+        if inside:
             yield db
             return
         db.execute("BEGIN")

@@ -269,7 +269,7 @@ def halved(path: Path) -> None:
 
 
 BAD_CATALOGUES = {
-    "newer": (newer, "it is of version 99, this clearcube knows versions up to 2; upgrade"),
+    "newer": (newer, "it is of version 99, this clearcube knows versions up to 3; upgrade"),
     "no database": (lambda path: path.write_bytes(b"hello" * 1000), "file is not a database"),
     "other database": (foreign, "an SQLite file, but no catalogue of clearcube"),
     "half": (halved, "database disk image is malformed; the file is damaged"),
