@@ -1,7 +1,6 @@
 """The picture of a difference: the first, the second, and what changed, beside each other."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,7 @@ from cube.colours import GAMMA, TOP
 from cube.difference import Difference, Raster, overlap, paired
 from cube.errors import GridError
 from jobs.diff_sides import Side, Source
-from jobs.errors import WorkspaceError
-from jobs.figures import CLASS_COLOURS, status_picture
+from jobs.figures import CLASS_COLOURS, save_figure, status_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,16 +56,7 @@ def draw(
     for axes in (left, middle, right):
         axes.set_xticks([])
         axes.set_yticks([])
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    try:
-        figure.savefig(fresh, format="png", dpi=100, metadata={"Software": None})
-        fresh.replace(path)
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-    return path
+    return save_figure(path, figure)
 
 
 def most_changed(pairs: Pairs, differences: Mapping[str, Difference]) -> str:

@@ -1,17 +1,22 @@
 """Pictures of arrays for the report: overlays of masks, weights, dates, curves."""
 
+import contextlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cube.classes import STATUSES
+from jobs.errors import WorkspaceError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CLASS_COLOURS: tuple[tuple[int, int, int], ...] = (
     (217, 217, 217),
@@ -126,6 +131,20 @@ def curves_figure(curves: Sequence[Curve]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def save_figure(path: Path, figure: "Figure") -> Path:
+    """Figure -> a PNG, there whole or as it was; ``WorkspaceError`` where it cannot be written."""
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        figure.savefig(fresh, format="png", dpi=100, metadata={"Software": None})
+        fresh.replace(path)
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    return path
 
 
 def _draw(axes: "Axes", curve: Curve) -> None:

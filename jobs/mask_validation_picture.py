@@ -1,8 +1,6 @@
 """The picture of a validation: how each mask calls each true class, and its accuracy by date."""
 
-import contextlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 
 from cube.classes import NAMES
 from cube.confusion import CLASSES, Table, balanced, overall, two_sides
-from jobs.errors import WorkspaceError
+from jobs.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,16 +36,7 @@ def draw(path: Path, tables: Mapping[str, Sequence[Table]], days: Sequence[date]
     for (left, right), (name, found) in zip(panels, tables.items(), strict=True):
         _draw_confusion(left, name, np.sum(found, axis=0))
         _draw_dates(right, name, found, days)
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    try:
-        figure.savefig(fresh, format="png", dpi=100, metadata={"Software": None})
-        fresh.replace(path)
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-    return path
+    return save_figure(path, figure)
 
 
 def _draw_confusion(axes: "Axes", name: str, table: Table) -> None:

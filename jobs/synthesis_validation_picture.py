@@ -1,13 +1,11 @@
 """The picture of a validation of syntheses: period by period, and what stands out in all."""
 
-import contextlib
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import WorkspaceError
+from jobs.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,16 +41,7 @@ def draw(path: Path, found: Mapping[str, Any]) -> Path:
     panels = right.subplots(1, len(IN_ALL), sharey=True)
     for axes, (title, figure_of) in zip(panels, IN_ALL, strict=True):
         _draw_all(axes, title, figure_of, syntheses)
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    try:
-        figure.savefig(fresh, format="png", dpi=100, metadata={"Software": None})
-        fresh.replace(path)
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-    return path
+    return save_figure(path, figure)
 
 
 def style(name: str, names: list[tuple[str, str]]) -> tuple[str, str]:

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """How good the masks are: tables of the documentation, as markdown.
 
 ``python tests/benchmarks/accuracy_masks.py`` judges every method on the scenarios of
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tables import markdown, title
 
 from cube.classes import CLEAR, CLOUD, NO_OBSERVATION
 from cube.confusion import INVALID, SIZES_HA, Table, by_size, confusion, figures
@@ -245,15 +245,6 @@ def cells(found: Mapping[str, object]) -> list[str]:
         "-" if balanced is None else f"{balanced:.3f}",
         *("-" if share is None else f"{100 * share:.1f}" for share in percent),
     ]
-
-
-def title(text: str) -> None:
-    print(f"\n**{text}**\n")
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """How good the syntheses are by how good the mask is: tables and a chart of the documentation.
 
 ``python tests/benchmarks/accuracy_syntheses.py`` prints markdown and draws
@@ -19,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from tables import markdown, title
 
 from cube.classes import CLEAR
 from cube.composite import STATUS_LAND, Composite
@@ -219,15 +219,6 @@ def wins(found: Mapping[Key, Found], rate: float, mean: str, name: str) -> str:
 
 def mean_square(values: Sequence[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def title(text: str) -> None:
-    print(f"\n**{text}**\n")
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(row)} |")
 
 
 # --- the chart ------------------------------------------------------------------------------------

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """What only a large extent shows of syntheses: clouds near by, borders of swaths, directions.
 
 ``python tests/benchmarks/accuracy_tile.py`` simulates one month over a whole tile of two orbits
@@ -20,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from tables import markdown, title
 
 from cube.classes import CLEAR, CLOUD, NO_OBSERVATION, THIN_CLOUD, WATER
 from cube.composite import STATUS_LAND, Composite
@@ -278,15 +278,6 @@ def tell(found: Mapping[str, Found]) -> None:
     heads = [f"RMSE {name}" for name in BANDS]
     heads += ["bias nir", *(f"seam {name}" for name in BANDS)]
     markdown(["synthesis", *heads, "step at mask edges", "cloud left %"], rows)
-
-
-def title(text: str) -> None:
-    print(f"\n**{text}**\n")
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(row)} |")
 
 
 def picture(found: Mapping[str, Found]) -> None:

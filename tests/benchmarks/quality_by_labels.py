@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """What missed clouds do to ``wasp``, and what the rule of clouds says of a mask read by eye.
 
 ``python tests/benchmarks/quality_by_labels.py --labels FOLDER`` composes the months of the real series
@@ -18,6 +17,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.features import geometry_mask
 from rasterio.warp import transform_geom
+from tables import markdown, title
 
 from cube.classes import CLEAR, CLOUD, NO_OBSERVATION, WATER
 from cube.detectors import combined, tsmask
@@ -48,15 +48,15 @@ def main() -> None:
     months = {name: {keep: made(bands, days, classes, keep) for keep in ("keep", "down-weight")}
               for name, classes in masks.items()}  # fmt: skip
     wanted = months["labels"]["down-weight"]
-    print("| mask | outliers | gaps % | cloud % | by clear % | off by more than 0.02, % |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    rows = []
     for name, ways in months.items():
         for keep, found in ways.items():
             holes, left = judged(found, bands, days, masks["scl"], masks["labels"], area)
-            share = [100 * each for each in (holes, left.cloud / left.judged,
-                                             left.cloud_of_clear / left.judged)]  # fmt: skip
-            cells = [f"{each:.2f}" for each in [*share, off(found, wanted, area)]]
-            print(f"| {name} | {keep} | {' | '.join(cells)} |")
+            shares = [holes, left.cloud / left.judged, left.cloud_of_clear / left.judged]
+            shares.append(off(found, wanted, area))
+            rows.append([name, keep, *(f"{100 * each:.2f}" for each in shares)])
+    title("By labels read by eye")
+    markdown(["mask", "outliers", "gaps %", "cloud %", "by clear %", "off %"], rows)
 
 
 def reader_of_labels() -> Any:
@@ -142,7 +142,7 @@ def judged(
 
 
 def off(found: list[Composite], wanted: list[Composite], area: Any) -> float:
-    """Months twice -> % of the values of both that are far from each other."""
+    """Months twice -> share of the values of both that are far from each other."""
     far = both = 0
     for month, right in zip(found, wanted, strict=True):
         judged = area & (month.clear_count > 0) & (right.clear_count > 0)
@@ -151,7 +151,7 @@ def off(found: list[Composite], wanted: list[Composite], area: Any) -> float:
             known = has_value(pair[0]) & has_value(pair[1])
             apart = np.abs(pair[0].astype(int) - pair[1])[known]
             far, both = far + int((apart > FAR).sum()), both + apart.size
-    return 100 * far / both
+    return far / both
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tables import markdown, title
+
 from jobs.commands.tables import number, percent
 from jobs.synthesis_validation import validate_synthesis
 from jobs.workspace import Workspace, open_workspace
@@ -148,15 +150,6 @@ def by_month(syntheses: Mapping[str, Any]) -> None:
             cells.append(f"{percent(gaps)}; {percent(residual)}")
         rows.append([f"`{name}`", *cells])
     markdown(["mask", *labels], rows)
-
-
-def title(text: str) -> None:
-    print(f"\n**{text}**\n")
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":
