@@ -12,7 +12,7 @@ from cube.arrays import COORDINATE_CHUNK
 from cube.checksums import FILL, Checksums, chunk_checksums, combined
 from cube.errors import StoreError
 from cube.spec import DateEntry, Spec
-from cube.store import Cube
+from cube.store import Cube, checksums_by_name
 from cube.variables import Variable
 
 Nodes = Mapping[str, Mapping[str, Any]]
@@ -191,8 +191,8 @@ def _kept_checksums(
         return None, note if entry.checksums else None
     shape = (len(cube.spec.variables), *_chunks(cube.spec))
     if kept is not None and kept.shape == shape and kept.dtype == np.uint64:
-        held = {v.name: combined([kept[i]]) for i, v in enumerate(cube.spec.variables)}
-        if all(held.get(name) == value for name, value in entry.checksums.items()):
+        held = checksums_by_name(cube.spec, kept, entry.checksums)
+        if held == dict(entry.checksums):
             return kept, None
     return None, Fault(f"{file} is not what the root says of {_day(entry)}", file=file)
 
@@ -204,7 +204,10 @@ def _variable_fault(
     name, day = variable.name, _day(entry)
     whole = entry.checksums.get(name, "")
     empty = combined([np.zeros(_chunks(cube.spec), np.uint64)])
-    for file, may_lack in _files(cube, entry.slot, variable, wanted, whole in ("", empty)):
+    # Of a name that two groups hold the root knows no more than what both are together.
+    namesakes = [each for each in cube.spec.variables if each.name == name]
+    may_be_empty = whole in ("", empty) or len(namesakes) > 1
+    for file, may_lack in _files(cube, entry.slot, variable, wanted, may_be_empty):
         size = file.stat().st_size if file.is_file() else -1
         if size == 0 or (size < 0 and not may_lack):
             return f"{name} of {day}: {file} is {'gone' if size < 0 else 'empty'}"
@@ -212,15 +215,16 @@ def _variable_fault(
             return f"{name} of {day}: {file} is there, though the root says the date has none"
     if quick or (wanted is None and not whole) or name not in entry.variables:
         return ""
+    read = [variable] if wanted is not None else namesakes
     try:
-        found = pixel_checksums(cube, entry.slot, variable)
+        found = [pixel_checksums(cube, entry.slot, each) for each in read]
     except StoreError as error:
         return str(error)
     if wanted is not None:
-        differing = int((found != wanted).sum())
-        shown = f": {differing} of {found.size} chunks differ"
+        differing = int((found[0] != wanted).sum())
+        shown = f": {differing} of {found[0].size} chunks differ"
     else:
-        differing, shown = int(combined([found]) != whole), ""
+        differing, shown = int(combined(found) != whole), ""
     return f"{name} of {day} is not what was committed{shown}" if differing else ""
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -403,10 +403,17 @@ def _variable_checksums(path: Path, spec: Spec, entry: DateEntry) -> dict[str, s
         found: Checksums = np.load(staging_directory(path, entry.key) / CHECKSUMS)
     except FileNotFoundError:
         return dict(entry.checksums)
-    # Two groups may hold a variable of one name, as MAJA's saturation at 10 m and 20 m.
+    return checksums_by_name(spec, found, entry.variables)
+
+
+def checksums_by_name(spec: Spec, kept: Checksums, names: Iterable[str]) -> dict[str, str]:
+    """(variable, row, column) checksums of chunks -> one a name, of all groups that hold the name.
+
+    Two may: MAJA's saturation is at 10 m and 20 m.
+    """
     return {
-        name: combined([found[i] for i, v in enumerate(spec.variables) if v.name == name])
-        for name in entry.variables
+        name: combined([kept[i] for i, v in enumerate(spec.variables) if v.name == name])
+        for name in names
     }
 
 

@@ -100,6 +100,23 @@ def test_a_whole_workspace_has_no_findings(workspace: Workspace) -> None:
     assert workspace.verify(quick=True) == []
 
 
+def test_a_name_on_two_grids_is_judged_on_both(workspace: Workspace) -> None:
+    """MAJA's saturation is at 10 m and at 20 m."""
+    assert not workspace.run("cube", tile="31TCJ", level="maja").failures
+    assert workspace.verify() == []
+    path = store(workspace).with_name("31TCJ_maja.zarr")
+    (entry,) = open_store(path).valid_dates
+    chunk = path / "r20m" / "sat" / "c" / str(entry.slot) / "0" / "0"
+    flip(chunk)
+    (found,) = workspace.verify()
+    assert (found.severity, found.id) == ("error", "31TCJ_maja")
+    assert "sat" in found.what
+    flip(chunk)
+    # Without the checksums of chunks the root tells of both grids together.
+    (path.with_name(f"{path.name}.sums") / f"{entry.slot}.npy").unlink()
+    assert [f for f in workspace.verify() if f.severity == "error"] == []
+
+
 # --- cubes ----------------------------------------------------------------------------------------
 
 
