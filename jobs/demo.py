@@ -120,6 +120,7 @@ class DemoResult:
                 f"synthesis {month}: reflectance RMSE over land {mean:.4f} (mean of the bands; "
                 f"worst {worst.rmse:.4f}), {100 * worst.gap:.2f} % without a value"
             )
+        lines.append(f"of all months and bands: RMSE over land {self.rmse:.4f}")
         lines += ["", f"report: {self.report}", "", "try next:"]
         lines += [f"  {command}\n      {why}" for command, why in self.commands]
         return "\n".join(lines)
