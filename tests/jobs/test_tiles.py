@@ -240,8 +240,9 @@ def test_the_months_of_a_series_are_those_of_a_method_and_mask(client: TestClien
     wasp = series(client, CLEAR_AT)["months"]
     assert [month["id"] for month in wasp] == ["31UES_2019-05_wasp_scl", "31UES_2019-06_wasp_scl"]
     assert 0.05 < wasp[0]["values"]["red"] < 0.06
-    assert series(client, CLEAR_AT, mask="none")["months"] == []
-    assert [d["class"] for d in series(client, CLEAR_AT, mask="none")["dates"]] == [None] * 4
+    # A method that nothing was made by, or a variant: there is none of it here, and that is an answer.
+    assert series(client, CLEAR_AT, method="bap")["months"] == []
+    assert series(client, CLEAR_AT, variant="wide")["months"] == []
 
 
 def test_dates_without_a_mask_item_have_the_class_of_the_cube(
@@ -267,6 +268,17 @@ def test_dates_without_a_mask_item_have_the_class_of_the_cube(
         ("Europe?lon=0&lat=0", 400, "Europe"),
         ("31UES?lon=0", 400, "lat"),
         ("31UES?lon=4.06&lat=50.7475&method=a/b", 400, "method 'a/b'"),
+        (
+            "31UES?lon=4.06&lat=50.7475&method=no",
+            404,
+            "there is no synthesis method no; there are bap geomedian",
+        ),
+        (
+            "31UES?lon=4.06&lat=50.7475&mask=no",
+            404,
+            "there is no mask no of tile 31UES; there are scl",
+        ),
+        ("31UES?lon=4.06&lat=50.7475&mask=scl:no", 404, "there is no mask scl:no of tile 31UES"),
     ],
 )
 def test_a_series_that_cannot_be_is_refused(
