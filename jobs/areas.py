@@ -47,13 +47,13 @@ def find_tiles(
 
 def read_area(text: str) -> Any:
     """GeoJSON file or WKT, longitude and latitude -> shapely geometry; else ``RequestError``."""
-    area = shapely.union_all(read_areas(Path(text))) if _is_file(text) else _from_wkt(text)
+    area = shapely.union_all(read_geometries(Path(text))) if _is_file(text) else _from_wkt(text)
     if area.is_empty:
         raise RequestError(f"area {text!r} is empty: give one that holds something")
     return area
 
 
-def read_areas(path: Path) -> list[Any]:
+def read_geometries(path: Path) -> list[Any]:
     """GeoJSON file of any kind -> its geometries in shapely, at least one; else ``RequestError``."""
     try:
         document = json.loads(path.read_text("utf-8"))

@@ -15,8 +15,7 @@ from shapely.geometry import mapping
 
 from cube.rasters import strips
 from cube.spec import Spec
-from jobs.areas import NO_GEOJSON, WANTED
-from jobs.areas import read_areas as read_geometries
+from jobs.areas import NO_GEOJSON, WANTED, read_geometries
 from jobs.errors import RequestError
 
 STRIP = 512
