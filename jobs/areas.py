@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 import shapely
 from shapely.geometry import shape
 
+from catalog.errors import QueryError
+from catalog.footprint import Bbox
 from catalog.search import Query, normalise_tile, parse_bbox, tile_of
 from jobs.errors import RequestError
 
 if TYPE_CHECKING:
     from jobs.workspace import Workspace
+
+NO_GEOJSON = "no GeoJSON file of areas"
+WANTED = "give polygons in longitude and latitude, alone or as features"
 
 
 def find_tiles(
@@ -25,7 +30,7 @@ def find_tiles(
     if bbox is not None:
         box = parse_bbox(bbox)
     elif area is not None:
-        box = parse_bbox(area.bounds)
+        box = _box(area, str(aoi))
     else:
         raise RequestError("name a tile with --tile, or an area with --bbox or --aoi")
     found = set()
@@ -42,18 +47,47 @@ def find_tiles(
 
 def read_area(text: str) -> Any:
     """GeoJSON file or WKT, longitude and latitude -> shapely geometry; else ``RequestError``."""
+    area = shapely.union_all(read_geometries(Path(text))) if _is_file(text) else _from_wkt(text)
+    if area.is_empty:
+        raise RequestError(f"area {text!r} is empty: give one that holds something")
+    return area
+
+
+def read_geometries(path: Path) -> list[Any]:
+    """GeoJSON file of any kind -> its geometries in shapely, at least one; else ``RequestError``."""
     try:
-        if not _is_file(text):
-            return shapely.from_wkt(text)
-        document = json.loads(Path(text).read_text("utf-8"))
+        document = json.loads(path.read_text("utf-8"))
         features = document.get("features", [document])
-        return shapely.union_all([shape(f.get("geometry", f)) for f in features])
+        held = [each.get("geometry", each) for each in features]
+        found = [shape(each) for each in held if each is not None]
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise RequestError(f"{path} is {NO_GEOJSON}: it is no JSON from {place} on") from None
+    except (ValueError, AttributeError, LookupError, TypeError, shapely.errors.ShapelyError):
+        # What these say is about the code that met it.
+        raise RequestError(f"{path} is {NO_GEOJSON}: {WANTED}") from None
+    found = [each for each in found if not each.is_empty]
+    if not found:
+        raise RequestError(f"{path} holds no geometry: {WANTED}")
+    return found
+
+
+def _from_wkt(text: str) -> Any:
+    try:
+        return shapely.from_wkt(text)
     except shapely.errors.GEOSException as error:
         if "(" not in text:
             raise RequestError(f"area {text!r}: no such file, and no WKT") from None
         raise RequestError(f"area {text!r} is no WKT: {_reason(error)}") from None
-    except (ValueError, AttributeError, KeyError, TypeError, OSError) as error:
-        raise RequestError(f"area {text!r} is no GeoJSON file: {_reason(error)}") from None
+
+
+def _box(area: Any, text: str) -> Bbox:
+    try:
+        return parse_bbox(area.bounds)
+    except QueryError as error:
+        raise RequestError(f"area {text!r}: {error}") from None
 
 
 def _is_file(text: str) -> bool:
@@ -65,5 +99,4 @@ def _is_file(text: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """What an error says, as one line without the names of its classes."""
-    said = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return str(said).removeprefix("ParseException: ")
+    return " ".join(str(error).split()).removeprefix("ParseException: ")

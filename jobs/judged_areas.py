@@ -1,6 +1,5 @@
 """Areas within which syntheses are judged: polygons of a GeoJSON file, or all there is."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
+from shapely.geometry import mapping
 
 from cube.rasters import strips
 from cube.spec import Spec
+from jobs.areas import NO_GEOJSON, WANTED, read_geometries
 from jobs.errors import RequestError
 
 STRIP = 512
@@ -54,12 +55,11 @@ def read_areas(path: Path | None, spec: Spec) -> Areas:
     """GeoJSON of polygons, or None for all, and a cube -> areas; ``RequestError`` where none is in it."""
     if path is None:
         return Areas()
+    geometries = read_geometries(path)
     try:
-        document = json.loads(path.read_text("utf-8"))
-        features = document.get("features", [document])
         shapes = [
-            transform_geom("EPSG:4326", f"EPSG:{spec.extent.epsg}", each.get("geometry", each))
-            for each in features
+            transform_geom("EPSG:4326", f"EPSG:{spec.extent.epsg}", mapping(each))
+            for each in geometries
         ]
         areas = Areas(str(path), shapes)
         group = next(iter(spec.groups))
@@ -68,11 +68,8 @@ def read_areas(path: Path | None, spec: Spec) -> Areas:
             areas.numbers(spec, group, (slice(first, last), slice(0, width))).any()
             for first, last in strips(height, STRIP)
         )
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RasterioError) as error:
-        said = " ".join(str(error).split())
-        raise RequestError(f"{path} is no GeoJSON file of areas: {said}") from error
+    except (ValueError, RasterioError) as error:
+        raise RequestError(f"{path} is {NO_GEOJSON}: {WANTED}") from error
     if not held:
         raise RequestError(f"no area of {path} lies in the cube of tile {spec.tile}")
     return areas

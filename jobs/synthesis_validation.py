@@ -226,6 +226,10 @@ def _require_grid(item: Document, spec: Spec) -> None:
             raise RequestError(f"{item['id']} is not on the grid of the cube; make it again")
 
 
+def _no_truth(folder: Path, said: str) -> str:
+    return f"{folder} holds no truth of a simulated season: {said}; give the folder truth of clearcube demo"
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedTruth:
     """The truth of a simulated season, on the grid of the cube."""
@@ -241,9 +245,12 @@ class SimulatedTruth:
             season = truth.document["season"]
             corner, size = (season["west"], season["north"]), season["size"]
             truth.months  # noqa: B018
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            said = " ".join(str(error).split())
-            raise RequestError(f"{folder} holds no truth of a simulated season: {said}") from error
+        except OSError as error:
+            said = f"its truth.json cannot be read ({error.strerror or error})"
+            raise RequestError(_no_truth(folder, said)) from error
+        except (ValueError, KeyError, TypeError) as error:
+            said = "its truth.json is not as the simulator writes it"
+            raise RequestError(_no_truth(folder, said)) from error
         extent = spec.extent
         if (extent.left, extent.top) != corner or extent.shape(10) != (size, size):
             raise RequestError(

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import CollectionUri, ItemUri
 from stac_fastapi.extensions.collection_search import CollectionSearchExtension
@@ -19,13 +18,14 @@ from stac_fastapi.types.config import ApiSettings
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.api.assets import assets_router
 from catalog.api.client import CatalogClient, QueryablesClient
 from catalog.api.docs import docs_router
 from catalog.api.errors import add_handlers
 from catalog.api.guard import Guard
+from catalog.api.operations import describe
 from catalog.api.requests import CollectionsGet, ItemsGet, SearchGet, SearchPost
 from catalog.api.settings import ServerSettings
 from catalog.api.transactions import Transactions
@@ -72,9 +72,7 @@ def create_app(catalog: CatalogBackend, settings: ServerSettings | None = None) 
         exceptions={},
         middlewares=_middlewares(settings),
     )
-    for route in api.app.routes:
-        if isinstance(route, APIRoute) and not route.tags:
-            route.tags = ["STAC API"]  # where the operations are listed
+    describe(api.app)
     add_handlers(api.app)
     api.app.include_router(assets_router(catalog))
     api.app.include_router(docs_router(settings.title))
@@ -91,6 +89,30 @@ class Compression(GZipMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+class Heads:
+    """HEAD wherever GET is: what GET answers, without its body.
+
+    Files answer it themselves, as they need not be read for it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        asked = scope["type"] == "http" and scope["method"] == "HEAD"
+        if not asked or scope["path"].startswith("/assets/"):
+            await self.app(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, sent)
 
 
 def _extensions(catalog: CatalogBackend) -> list[Any]:
@@ -122,6 +144,7 @@ def _middlewares(settings: ServerSettings) -> list[Middleware]:
     return [
         Middleware(Guard, settings=settings),
         Middleware(Compression, minimum_size=1000, compresslevel=1),
+        Middleware(Heads),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.origins,

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from catalog.api.collection_search import search_collections
 from catalog.api.documents import GEOJSON, answer, etag_of, shown_collection, shown_item
 from catalog.api.fields import project
+from catalog.api.operations import OPENAPI
 from catalog.api.requests import Parts, SearchPost, read_search
 from catalog.backends.base import CatalogBackend, Document, Page
 from catalog.errors import ItemNotFoundError, QueryError
@@ -30,6 +31,9 @@ class CatalogClient(BaseCoreClient):
     def landing_page(self, **kwargs: Any) -> Any:
         """The root, with a link to each collection."""
         page = super().landing_page(**kwargs)
+        for link in page["links"]:
+            if link["rel"] == "service-desc":
+                link["type"] = OPENAPI
         base = get_base_url(kwargs["request"])
         page["links"] += [
             {

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 import cql2
@@ -420,5 +421,5 @@ def _cause(error: Exception) -> str:
     place = re.search(r"(\d+):(\d+)", lines[0]) if lines else None
     expected = next((line.lstrip("= ") for line in lines if "expected" in line), "")
     if place and expected:
-        return f"at character {place[2]}, {expected[:120]}"
-    return " ".join(" ".join(lines).split())[:160]
+        return f"at character {place[2]}, {shorten(expected, 120, placeholder=' ...')}"
+    return shorten(" ".join(lines), 160, placeholder=" ...")

@@ -10,7 +10,7 @@ from jobs.commands.console import json_option, say_json
 @click.argument("value")
 @json_option
 def command(encoding: str, value: str, as_json: bool) -> int:
-    """Say what a mask value means, e.g. `clm 33`; works anywhere."""
+    """Say what a mask value means, bit by bit, such as `clm 33`."""
     from cube.masks import explain
 
     found = explain(encoding, value)

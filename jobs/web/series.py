@@ -15,6 +15,7 @@ from cube.classes import NAMES, STATUSES
 from cube.composite import DATE_NODATA, day_of
 from cube.decoding import MaskReading, has_mask, read_classes
 from cube.errors import GridError, LoadError
+from cube.methods import methods
 from cube.place import Place, values_at
 from cube.rasters import GDAL_ERRORS
 from cube.reading import read_band
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from jobs.workspace import Workspace
 
 PAGE = 1000
+MASKS = "cloud-mask-"
+SYNTHESES = "synthesis-"
 VISIBLE = ("blue", "green", "red")
 
 
@@ -71,7 +74,8 @@ def pixel_series(
 
     Reflectances of blue, green, red and near infrared, None for nodata. The class of a date is that
     of its mask item (``METHOD`` or ``METHOD:VARIANT``; default the cube's own), or the standard
-    reading of the cube where there is no such item. ``GridError`` outside the cube.
+    reading of the cube where there is no such item. ``GridError`` outside the cube; 404 where there
+    is no such cube, mask or method.
     """
     found = _cube(workspace, tile, cube_id)
     if found is None:
@@ -80,7 +84,13 @@ def pixel_series(
     own = main_mask(cube)
     wanted = mask or own
     dates = _dates(cube, place, own if wanted == own else "")
-    _take_masks(workspace, tile, wanted, place, dates)
+    masked = _take_masks(workspace, tile, wanted, place, dates)
+    months = _months(workspace, tile, place, wanted, method, variant)
+    # What is found shows that its names are there; only without it are all looked through.
+    if not months:
+        _check_method(workspace, method)
+        if not masked and wanted != own:
+            _check_mask(workspace, tile, wanted, own)
     row, column = place.pixel(cube.spec.extent, min(cube.spec.groups.values()))
     return {
         "tile": tile,
@@ -90,7 +100,7 @@ def pixel_series(
         "mask": wanted,
         "method": method,
         "dates": dates,
-        "months": _months(workspace, tile, place, wanted, method, variant),
+        "months": months,
     }
 
 
@@ -188,21 +198,52 @@ def _band(name: str) -> str:
 
 def _take_masks(
     workspace: "Workspace", tile: str, mask: str, place: Place, dates: list[Document]
-) -> None:
-    """The class that a date's mask item holds, in the place of what the cube's own says."""
+) -> bool:
+    """The class that a date's mask item holds, in the place of what the cube's own says.
+
+    Whether there is any item of that mask.
+    """
     if not mask:
-        return
+        return False
     search = Search(
         collections=(cloud_mask_collection(mask.partition(":")[0]),), tiles=(tile,), limit=PAGE
     )
     by_stamp = {date["stamp"]: date for date in dates}
-    for item in search_all(workspace.catalog, search):
+    items = [item for item in search_all(workspace.catalog, search) if mask_of(item) == mask]
+    for item in items:
         date = by_stamp.get(stamp_of_item(item))
-        if date is None or mask_of(item) != mask or "mask" not in item["assets"]:
+        if date is None or "mask" not in item["assets"]:
             continue
         held = _value(item, "mask", place)
         if held is not None:
             date |= {"code": int(held), "class": NAMES[int(held)], "mask": item["id"]}
+    return bool(items)
+
+
+def _check_method(workspace: "Workspace", method: str) -> None:
+    """404 for a method that is neither installed nor catalogued."""
+    made = [name.removeprefix(SYNTHESES) for name in _collections(workspace, SYNTHESES)]
+    known = sorted({*(each.name for each in methods()), *made})
+    if method not in known:
+        refuse(404, f"there is no synthesis method {method}; there are {' '.join(known)}")
+
+
+def _check_mask(workspace: "Workspace", tile: str, mask: str, own: str) -> None:
+    """404 for a mask that is neither the cube's nor catalogued, nor was used by a synthesis."""
+    known = {own}
+    for prefix, name_of in ((MASKS, mask_of), (SYNTHESES, used_mask)):
+        names = _collections(workspace, prefix)
+        if names:
+            search = Search(collections=names, tiles=(tile,), limit=PAGE)
+            known.update(name_of(item) for item in search_all(workspace.catalog, search))
+    if mask not in known:
+        listed = " ".join(sorted(known - {""})) or "none"
+        refuse(404, f"there is no mask {mask} of tile {tile}; there are {listed}")
+
+
+def _collections(workspace: "Workspace", prefix: str) -> tuple[str, ...]:
+    names = (str(each["id"]) for each in workspace.catalog.collections())
+    return tuple(name for name in names if name.startswith(prefix))
 
 
 def _months(

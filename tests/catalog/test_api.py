@@ -68,11 +68,42 @@ def test_queryables_have_types(catalog, api):
 
 
 def test_openapi_tells_every_route(api):
-    paths = api.get("/api").json()["paths"]
+    described = api.get("/api")
+    paths = described.json()["paths"]
+    assert described.json()["openapi"] == "3.1.0"
+    assert described.headers["content-type"] == "application/vnd.oai.openapi+json;version=3.1"
+    assert link(api.get("/").json(), "service-desc")["type"] == described.headers["content-type"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    for said in operations:
+        assert said["tags"] != [], said
+        assert said["description"].endswith("."), said
+        assert said["description"] != "Endpoint.", said
+    assert paths["/search"]["post"]["tags"] == ["Item Search"]
     assert set(paths["/search"]) == {"get", "post"}
     assert set(paths["/collections/{collection_id}/items/{item_id}"]) == {
         "get", "put", "patch", "delete",
     }  # fmt: skip
+
+
+HEADS = [
+    "/", "/conformance", "/collections", L2A, f"{L2A}/items/a", f"{L2A}/items/none", "/search",
+    "/search?limit=x", "/api", "/docs", "/docs/start.js", "/queryables", "/nope",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HEADS)
+def test_head_is_get_without_its_body(filled, path):
+    whole, head = filled.get(path), filled.head(path)
+    assert whole.content != b""
+    assert head.content == b""
+    assert head.status_code == whole.status_code
+    assert dict(head.headers) == dict(whole.headers)
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_head_where_there_is_no_get(filled):
+    path = f"{L2A}/bulk_items"
+    assert filled.head(path).status_code == filled.get(path).status_code == 405
 
 
 # Search

@@ -78,6 +78,14 @@ def test_filters_that_mean_nothing(text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_what_a_filter_lacks_is_said_in_whole_words():
+    with pytest.raises(
+        QueryError, match=r"^the filter is no cql2-text: at character 4, "
+    ) as caught:
+        parse_filter("a === (")
+    assert str(caught.value).endswith("SingleQuotedString, ...")
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -46,6 +46,7 @@ BAD_REQUESTS = {
     (*CUBE, "--bbox", "0,0,1,1"): ("no scene is catalogued in 0,0,1,1",),
     (*CUBE, "--aoi", "absent.geojson"): ("area 'absent.geojson': no such file, and no WKT",),
     (*CUBE, "--aoi", "POLYGON((0 0"): ("area 'POLYGON((0 0' is no WKT",),
+    (*CUBE, "--aoi", "POLYGON EMPTY"): ("area 'POLYGON EMPTY' is empty: give one",),
     # datetime
     (*CUBE, *TILE, "--datetime", "2020-13"): ("datetime '2020-13' is no date: write 2019-05",),
     (*CUBE, *TILE, "--datetime", "2020-02-30"): ("datetime '2020-02-30' is no date",),
@@ -116,6 +117,24 @@ def test_a_request_that_means_nothing(words, workspace, clearcube, state_of) -> 
     clearcube(workspace, *words).refused(*BAD_REQUESTS[words])
     assert state_of(workspace) == before
     assert len(before) == 3
+
+
+BAD_AREAS = {
+    '{"a": 1}': ("bad.geojson is no GeoJSON file of areas: give polygons in longitude",),
+    '{"type": "Polygon", "coordinates": [[1]]}': ("bad.geojson is no GeoJSON file of areas: give",),
+    "{": ("bad.geojson is no GeoJSON file of areas: it is no JSON from line 1, column 2 on",),
+    '{"type": "FeatureCollection", "features": []}': ("bad.geojson holds no geometry: give",),
+    '{"type": "Feature", "geometry": null}': ("bad.geojson holds no geometry: give polygons",),
+    '{"type": "Point", "coordinates": [5e5, 5e6]}': ("bad.geojson'", "leaves the globe"),
+}
+
+
+@pytest.mark.parametrize("content", BAD_AREAS)
+def test_a_file_that_is_no_area(content, workspace, clearcube, tmp_path) -> None:
+    path = tmp_path / "bad.geojson"
+    path.write_text(content)
+    line = clearcube(workspace, *CUBE, "--aoi", path).refused(*BAD_AREAS[content])
+    assert "object" not in line
 
 
 def test_json_is_one_document_also_when_refused(workspace, clearcube) -> None:

@@ -79,6 +79,8 @@ def test_help_lists_the_commands_and_imports_little() -> None:
     )
     for name in ("ingest", "search", "run", "explain-mask", "demo"):
         assert name in done.stdout
+    # A first sentence that ends where it should, not at an abbreviation.
+    assert "Say what a mask value means, bit by bit, such as `clm 33`.\n" in done.stdout
     # Heavy libraries are imported by the commands that need them.
     for heavy in ("xarray", "numba", "distributed", "rasterio", "pystac_client"):
         assert f" {heavy}\n" not in done.stderr

@@ -359,7 +359,13 @@ def test_bad_input_is_one_line(
     clearcube(place, *BOTH, "--period", "week").refused("week")
     clearcube(place, *BOTH[:4], "--datetime", "../2019").refused("open")
     clearcube(place, *BOTH, "--areas", tmp_path / "no").refused("cannot read", "no")
-    clearcube(place, *BOTH, "--truth", tmp_path).refused("no truth of a simulated season")
+    for folder in (tmp_path, tmp_path / "none"):
+        clearcube(place, *BOTH, "--truth", folder).refused(
+            f"{folder} holds no truth of a simulated season: its truth.json cannot be read (No such",
+            "give the folder truth of clearcube demo",
+        )
+    (tmp_path / "truth.json").write_text("{}")
+    clearcube(place, *BOTH, "--truth", tmp_path).refused("is not as the simulator writes it; give")
     clearcube(place, *BOTH, "--truth", season.truth).refused("not of what the cube of tile 31UES")
     clearcube(place, *BOTH, "--picture", tmp_path / "no" / "p.png").refused("cannot write")
     clearcube(tmp_path / "none", *BOTH).refused("there is no workspace")
@@ -371,7 +377,11 @@ def test_bad_input_is_one_line(
     ):
         (tmp_path / "bad.geojson").write_text(content)
         clearcube(place, *BOTH, "--areas", tmp_path / "bad.geojson").refused(
-            "no GeoJSON file of areas"
+            f"{tmp_path / 'bad.geojson'} is no GeoJSON file of areas: "
         )
+    (tmp_path / "bad.geojson").write_text('{"features": [{}]}')
+    clearcube(place, *BOTH, "--areas", tmp_path / "bad.geojson").refused(
+        "no GeoJSON file of areas: give polygons in longitude and latitude, alone or as features"
+    )
     far = write_area(tmp_path / "far.geojson", [(9000, 9000), (9100, 9000), (9100, 9100)])
     clearcube(place, *BOTH, "--areas", far).refused("no area of", "lies in the cube of tile 31UES")

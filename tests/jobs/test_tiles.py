@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from fastapi import HTTPException
 from matplotlib import colormaps
 from morecantile import tms
 from PIL import Image
@@ -206,6 +207,17 @@ def test_far_zooms_hold_the_whole_world(client: TestClient) -> None:
             assert client.get(path, params=asked).status_code == 200
 
 
+def test_head_is_answered_without_a_body(client: TestClient) -> None:
+    tile = MERCATOR.tile(*CLEAR_AT, ZOOM)
+    shown = f"/tiles/{WASP}/true-colour/{tile.z}/{tile.x}/{tile.y}.png"
+    for path in (shown, "/viewer", "/viewer/tiles", "/jobs", "/healthz", "/series/31UES", "/docs"):
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b""), path
+        assert dict(head.headers) == dict(whole.headers), path
+    tag = {"If-None-Match": client.head(shown).headers["etag"]}
+    assert client.head(shown, headers=tag).status_code == 304
+
+
 # --- one pixel along time -------------------------------------------------------------------------
 
 
@@ -240,8 +252,9 @@ def test_the_months_of_a_series_are_those_of_a_method_and_mask(client: TestClien
     wasp = series(client, CLEAR_AT)["months"]
     assert [month["id"] for month in wasp] == ["31UES_2019-05_wasp_scl", "31UES_2019-06_wasp_scl"]
     assert 0.05 < wasp[0]["values"]["red"] < 0.06
-    assert series(client, CLEAR_AT, mask="none")["months"] == []
-    assert [d["class"] for d in series(client, CLEAR_AT, mask="none")["dates"]] == [None] * 4
+    # A method that nothing was made by, or a variant: there is none of it here, and that is an answer.
+    assert series(client, CLEAR_AT, method="bap")["months"] == []
+    assert series(client, CLEAR_AT, variant="wide")["months"] == []
 
 
 def test_dates_without_a_mask_item_have_the_class_of_the_cube(
@@ -259,6 +272,19 @@ def test_dates_without_a_mask_item_have_the_class_of_the_cube(
     assert found["months"] == []
 
 
+def test_a_mask_that_a_synthesis_was_made_with_is_one_that_there_is(
+    shown: Workspace, tmp_path: Path
+) -> None:
+    (month,) = shown.documents(Query(ids=("31UES_2019-05_wasp_scl",)))
+    month["properties"]["clearcube:request"]["mask"] = "scl:wide"
+    with open_workspace(tmp_path) as other:
+        publish(other, [*shown.documents(Query(collections=("cubes",))), month])
+        found = pixel_series(other, "31UES", Place(*CLEAR_AT), "scl:wide", "median")
+        assert (found["mask"], found["months"]) == ("scl:wide", [])
+        with pytest.raises(HTTPException, match="of tile 31UES; there are scl scl:wide"):
+            pixel_series(other, "31UES", Place(*CLEAR_AT), "scl:narrow", "median")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
@@ -267,6 +293,17 @@ def test_dates_without_a_mask_item_have_the_class_of_the_cube(
         ("Europe?lon=0&lat=0", 400, "Europe"),
         ("31UES?lon=0", 400, "lat"),
         ("31UES?lon=4.06&lat=50.7475&method=a/b", 400, "method 'a/b'"),
+        (
+            "31UES?lon=4.06&lat=50.7475&method=no",
+            404,
+            "there is no synthesis method no; there are bap geomedian",
+        ),
+        (
+            "31UES?lon=4.06&lat=50.7475&mask=no",
+            404,
+            "there is no mask no of tile 31UES; there are scl",
+        ),
+        ("31UES?lon=4.06&lat=50.7475&mask=scl:no", 404, "there is no mask scl:no of tile 31UES"),
     ],
 )
 def test_a_series_that_cannot_be_is_refused(
